@@ -1,0 +1,53 @@
+# `make help` lists the targets. Nothing but git, make and Python 3.11 or newer (on Debian: python3-venv) is needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ENV ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help render test lint coverage lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+render: $(VENV)/.render ## render every environment into clusters/, or one: make render ENV=lab-ipsec
+	@$(BIN)/keyturn render --new-identity $(ENV)
+
+test: $(VENV)/.dev ## run the whole fast suite
+	@$(BIN)/python -m pytest -n auto --dist worksteal
+
+lint: $(VENV)/.dev ## ruff, its formatter's check, mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+coverage: $(VENV)/.dev ## the suite with branch coverage, and its report
+	@$(BIN)/python -m pytest -n auto --cov --cov-report=term
+
+lock: $(VENV)/.dev ## pin every dependency again, with hashes
+	@$(PIP) install uv
+	@for group in render dev; do \
+	  extra=; [ $$group = render ] || extra="--group dev -c requirements.lock"; \
+	  file=requirements.lock; [ $$group = render ] || file=requirements-dev.lock; \
+	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --group build $$extra \
+	    --custom-compile-command "make lock" --output-file $$file pyproject.toml || exit 1; \
+	done
+
+clean: ## remove what these targets made, but never clusters/ or a key
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+
+$(VENV)/.render: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "keyturn needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "setting up $(VENV)" >&2
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.render requirements-dev.lock
+	@echo "adding what the tests need to $(VENV)" >&2
+	@$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@
