@@ -1,0 +1,102 @@
+"""Closed mappings: dataclasses whose fields know their shape, their words and their default."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from generator.shapes import Schema, Shape, Span, WrongError, nearest, wrong_type
+
+if TYPE_CHECKING:
+    from generator.findings import Finding
+    from generator.yamlio import Node, Plain
+
+
+class ReportedError(Exception):
+    """A record is not whole; the findings say why."""
+
+
+def option(shape: Shape[Any], doc: str, *, default: object = MISSING) -> Any:
+    """Declare a member of a record: a dataclass field that knows its shape and its words."""
+    return field(default=default, metadata={"shape": shape, "doc": doc}, kw_only=True)
+
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Record(Shape[R]):
+    """A closed mapping, read into the dataclass `kind`, whose fields are made by `option`."""
+
+    kind: type[R]
+
+    def read(self, node: Node, name: str, findings: list[Finding]) -> R:
+        if not isinstance(node.value, dict):
+            raise wrong_type(node, "a mapping", f"with {', '.join(map(yaml_name, members(self.kind)))}")
+        known = {yaml_name(member): member for member in members(self.kind)}
+        unknown = [key for key in node.value if key not in known]
+        findings += [unknown_key(node.value[key], key, name, list(known)) for key in unknown]
+        values: dict[str, object] = {}
+        whole = True
+        for key, member in known.items():
+            child = node.value.get(key)
+            if child is not None:
+                whole &= _put(values, member, child, f"{name}.{key}".lstrip("."), findings)
+            elif member.default is MISSING:
+                whole = False
+                where = f"{name}: " if name else ""
+                findings.append(node.finding("missing-key", f"{where}{key} is missing", str(member.metadata["doc"])))
+        if not whole:
+            raise ReportedError
+        return self.kind(**values)
+
+    def schema(self) -> Schema:
+        properties = {yaml_name(member): _member_schema(member) for member in members(self.kind)}
+        return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _put(values: dict[str, object], member: Field[Any], node: Node, name: str, findings: list[Finding]) -> bool:
+    """Read one member into `values`; False where it does not fit, which `findings` then tells."""
+    try:
+        values[member.name] = _shape(member).read(node, name, findings)
+    except WrongError as wrong:
+        findings.append(node.finding(wrong.rule, f"{name}: {wrong.message}", wrong.hint))
+        return False
+    except ReportedError:
+        return False
+    return True
+
+
+def unknown_key(node: Node, key: str, name: str, known: list[str]) -> Finding:
+    close = nearest(key, known)
+    hint = f"did you mean {close}?" if close else f"known here: {', '.join(known)}"
+    where = f" in {name}" if name else ""
+    return node.finding("unknown-key", f"unknown key {key!r}{where}", hint, key=True)
+
+
+def members(kind: type) -> tuple[Field[Any], ...]:
+    return tuple(member for member in fields(kind) if "shape" in member.metadata)
+
+
+def yaml_name(member: Field[Any]) -> str:
+    """`key_size` in Python is `keySize` in the file."""
+    first, *rest = member.name.rstrip("_").split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _shape(member: Field[Any]) -> Shape[object]:
+    return cast("Shape[object]", member.metadata["shape"])
+
+
+def _member_schema(member: Field[Any]) -> Schema:
+    schema = {"description": str(member.metadata["doc"]), **_shape(member).schema()}
+    default = member.default
+    if default is not MISSING and isinstance(default, str | int | tuple | Span | type(None)):
+        schema["default"] = default_of(default)
+    return schema
+
+
+def default_of(value: object) -> Plain:
+    if isinstance(value, tuple):
+        return [str(item) for item in value]
+    return str(value) if isinstance(value, Span) else cast("Plain", value)
