@@ -1,0 +1,198 @@
+"""The rules about Cilium's settings: what the chart takes without a word, and then encrypts nothing.
+
+Each rule names its source in the docstring of the check; levels and versions are Cilium's own behaviour, read from
+its agent and operator.  They look at the environment and at `cilium.values` alike.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from generator import chartkeys, cilium, strictmode
+from generator.view import Complaint, Rule, View, finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from generator.findings import Finding
+    from generator.model import Environment
+
+
+def check(environment: Environment) -> list[Finding]:
+    """Return what Cilium would not do, or not do as asked."""
+    version = cilium.version(environment.cilium.version)
+    found = list(chartkeys.known_version(environment, version))
+    if any(one.level == "error" for one in found):
+        return found
+    view = View(environment, version)
+    for rule in RULES:
+        if not rule.since <= version.minor < rule.below:
+            continue
+        for path, message, hint in rule.check(view):
+            found.append(finding(environment, rule.name, rule.level, (path, message, hint)))
+    return found + list(chartkeys.in_values(environment, version))
+
+
+def _node_encryption_removed(view: View) -> Iterator[Complaint]:
+    if view.environment.encryption.node_encryption:
+        yield "encryption.nodeEncryption", f"nodeEncryption is removed in Cilium {view.version}", "take it out"
+
+
+def _node_encryption_deprecated(view: View) -> Iterator[Complaint]:
+    if view.environment.encryption.node_encryption:
+        yield "encryption.nodeEncryption", f"nodeEncryption is deprecated in Cilium {view.version}", "plan without it"
+
+
+def _node_encryption(view: View) -> Iterator[Complaint]:
+    if view.environment.encryption.node_encryption and not view.wireguard:
+        hint = "set type: wireguard, or take nodeEncryption out"
+        yield "encryption.nodeEncryption", "nodeEncryption works with WireGuard only", hint
+
+
+def _host_firewall(view: View) -> Iterator[Complaint]:
+    if view.ipsec and view.on("hostFirewall.enabled"):
+        yield "cilium.values.hostFirewall.enabled", "IPsec does not work with the host firewall", "turn one of them off"
+
+
+def _chaining(view: View) -> Iterator[Complaint]:
+    for key in ("chainingMode", "chainingTarget"):
+        if view.ipsec and view.on(f"cni.{key}"):
+            yield f"cilium.values.cni.{key}", "IPsec does not work with CNI chaining", f"take cni.{key} out"
+
+
+def _kube_proxy_replacement(view: View) -> Iterator[Complaint]:
+    if view.ipsec and view.on("kubeProxyReplacement"):
+        message = f"IPsec does not work with kubeProxyReplacement in Cilium {view.version}"
+        yield "cilium.values.kubeProxyReplacement", message, "use Cilium 1.16 or newer, or turn it off"
+
+
+def _host_legacy_routing(view: View) -> Iterator[Complaint]:
+    replaced = view.on("kubeProxyReplacement") and view.on("bpf.masquerade")
+    if view.ipsec and replaced and not view.on("bpf.hostLegacyRouting"):
+        message = "IPsec with kubeProxyReplacement and bpf.masquerade needs a kernel fix"
+        hint = "set bpf.hostLegacyRouting: true unless every node's kernel has it"
+        yield "cilium.values.bpf.masquerade", message, hint
+
+
+def _dns_proxy(view: View) -> Iterator[Complaint]:
+    opaque = not view.on("dnsProxy.enableTransparentMode", default=True)
+    if view.ipsec and view.on("l7Proxy", default=True) and opaque:
+        message = "IPsec with l7Proxy needs the DNS proxy's transparent mode"
+        yield "cilium.values.dnsProxy.enableTransparentMode", message, "set it to true, or l7Proxy to false"
+
+
+_CLOUD_IPAM: Final = ("eni", "azure", "alibabacloud")
+
+
+def _native_routing(view: View) -> Iterator[Complaint]:
+    cloud = view.value("ipam.mode") in _CLOUD_IPAM or any(view.on(f"{name}.enabled") for name in _CLOUD_IPAM)
+    masquerading = view.on("enableIPv4Masquerade", default=True) and not view.on("ipMasqAgent.enabled")
+    ipv4 = view.on("ipv4.enabled", default=True)
+    if not view.tunnel and ipv4 and masquerading and not cloud and not view.value("ipv4NativeRoutingCIDR"):
+        message = "native routing with masquerading needs ipv4NativeRoutingCIDR"
+        yield "cilium.values.routingMode", message, "set cilium.values.ipv4NativeRoutingCIDR"
+
+
+def _ipv6_only(view: View) -> Iterator[Complaint]:
+    if view.ipsec and not view.on("ipv4.enabled", default=True):
+        yield "cilium.values.ipv4.enabled", "IPsec does not work on an IPv6-only cluster", "use type: wireguard"
+
+
+def _long_gcm_key(view: View) -> Iterator[Complaint]:
+    ipsec = view.environment.encryption.ipsec
+    longest = ipsec.algorithm == "rfc4106-gcm-aes" and ipsec.key_size == 256  # noqa: PLR2004 -- AES bits
+    if view.ipsec and longest and view.version < cilium.Version(1, 15, 7):
+        message = "agents below 1.15.7 panic at a key of 36 bytes (cilium#33457)"
+        yield "encryption.ipsec.keySize", message, "use Cilium 1.15.7 or newer, or keySize: 128"
+
+
+def _key_size(view: View) -> Iterator[Complaint]:
+    ipsec = view.environment.encryption.ipsec
+    if view.ipsec and ipsec.algorithm != "rfc4106-gcm-aes" and ipsec.key_size != 128:  # noqa: PLR2004 -- AES bits
+        message = f"keySize is of rfc4106-gcm-aes only; {ipsec.algorithm} takes AES-128"
+        yield "encryption.ipsec.keySize", message, "take keySize out, or change the algorithm"
+
+
+def _short_rotation(view: View) -> Iterator[Complaint]:
+    duration = view.environment.encryption.ipsec.key_rotation_duration
+    if view.ipsec and duration.seconds < 300:  # noqa: PLR2004 -- 5m, Cilium's own default
+        message = f"a keyRotationDuration of {duration} may end before every node has the new key"
+        yield "encryption.ipsec.keyRotationDuration", message, "5m or more"
+
+
+def _key_watcher(view: View) -> Iterator[Complaint]:
+    for path in ("encryption.ipsec.keyWatcher", "extraConfig.enable-ipsec-key-watcher"):
+        if view.ipsec and not view.on(path, default=True):
+            yield (
+                f"cilium.values.{path}",
+                "without the key watcher a rotation needs every agent restarted",
+                "take it out",
+            )
+
+
+def _secret_reference(view: View) -> Iterator[Complaint]:
+    """The Secret is `cilium-ipsec-keys`, its data key `keys`, mounted at /etc/ipsec: values may not say otherwise."""
+    expected = {"secretName": cilium.SECRET_NAME, "keyFile": cilium.SECRET_KEY, "mountPath": cilium.MOUNT_PATH}
+    for key, value in expected.items():
+        for path in (f"encryption.ipsec.{key}", f"encryption.{key}"):
+            seen = view.value(path)
+            if view.ipsec and seen not in (None, "", value):
+                yield f"cilium.values.{path}", f"{path} disagrees with the Secret, which has {value}", "take it out"
+
+
+def _extra_config(view: View) -> Iterator[Complaint]:
+    extra = view.environment.cilium.values.get("extraConfig")
+    for name in extra.value if extra and isinstance(extra.value, dict) else ():
+        if cilium.OWNED_CONFIG.fullmatch(name) and name != "enable-ipsec-key-watcher":
+            message = f"extraConfig.{name} would override what encryption says"
+            yield f"cilium.values.extraConfig.{name}", message, "say it under encryption or cluster"
+
+
+def _cluster_in_values(view: View) -> Iterator[Complaint]:
+    for key in ("name", "id"):
+        if view.value(f"cluster.{key}") is not None:
+            yield f"cilium.values.cluster.{key}", f"cluster.{key} stands in cilium.values", f"say it as cluster.{key}"
+
+
+def _hubble_tls(view: View) -> Iterator[Complaint]:
+    made = all(view.on(f"hubble.{key}", default=True) for key in ("enabled", "tls.enabled", "tls.auto.enabled"))
+    method = view.value("hubble.tls.auto.method", "helm")
+    if view.environment.gitops.engine != "none" and made and method not in ("cronJob", "certmanager"):
+        message = f"hubble.tls.auto.method {method} makes new certificates at every rendering"
+        yield "cilium.values.hubble.tls.auto.method", message, "set it to cronJob or certmanager, or turn Hubble off"
+
+
+def _endor_nodes(view: View) -> Iterator[Complaint]:
+    kind = view.environment.kind
+    if view.environment.demo.endor and kind and kind.workers < 2:  # noqa: PLR2004 -- deathstar and the others
+        message = "demo.endor keeps its pods on two nodes, since traffic inside a node is never encrypted"
+        yield "demo.endor", message, "raise kind.workers to 2"
+
+
+RULES: Final = (
+    Rule("node-encryption", "error", _node_encryption),
+    Rule("node-encryption", "error", _node_encryption_removed, since=22),
+    Rule("node-encryption", "warning", _node_encryption_deprecated, since=21, below=22),
+    Rule("strict-mode-ipsec", "error", strictmode.egress_ipsec, below=19),
+    Rule("strict-mode-unencrypted", "error", strictmode.unencrypted),
+    Rule("chart-key", "error", strictmode.ingress_absent, below=19),
+    Rule("strict-ingress", "error", strictmode.ingress, since=19),
+    Rule("strict-ingress", "error", strictmode.ingress_native, since=19, below=20),
+    Rule("strict-egress-cidr", "error", strictmode.cidr),
+    Rule("ipsec-host-firewall", "error", _host_firewall),
+    Rule("ipsec-cni-chaining", "error", _chaining),
+    Rule("ipsec-kube-proxy-replacement", "error", _kube_proxy_replacement, below=16),
+    Rule("ipsec-legacy-routing", "warning", _host_legacy_routing, since=19),
+    Rule("ipsec-dns-proxy", "error", _dns_proxy),
+    Rule("native-routing-cidr", "error", _native_routing),
+    Rule("ipsec-ipv6-only", "error", _ipv6_only),
+    Rule("gcm-256-panic", "error", _long_gcm_key),
+    Rule("key-size", "error", _key_size),
+    Rule("rotation-duration", "warning", _short_rotation),
+    Rule("key-watcher", "warning", _key_watcher),
+    Rule("secret-reference", "error", _secret_reference),
+    Rule("extra-config", "error", _extra_config),
+    Rule("cluster-in-values", "error", _cluster_in_values),
+    Rule("hubble-tls", "warning", _hubble_tls),
+    Rule("demo-nodes", "warning", _endor_nodes),
+)
