@@ -1,0 +1,111 @@
+"""IPsec key material and its one line of text.  No I/O; chance comes in as an argument.
+
+The grammar is the agent's, narrowed to what every supported agent, cilium-cli and the kernel take alike:
+`<id>+ rfc4106(gcm(aes)) <hex> <icv bits>` or `<id>+ hmac(sha256) <hex> cbc(aes) <hex>`, single blanks, no newline.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from generator.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_ID: Final = 15  # the datapath keeps the id in four bits; 0 means "none"
+SALT: Final = 4  # bytes that the kernel takes from the end of a GCM key, RFC 4106
+ICV_BITS: Final = (96, 128)  # what both the agent and the kernel accept
+DEFAULT_ICV: Final = 128
+GCM: Final = "rfc4106(gcm(aes))"
+CBC: Final = "cbc(aes)"
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """How a key is used: names as the agent writes them, sizes in bits.
+
+    GCM has an ICV and no authentication key of its own (`auth` empty, `auth_bits` 0); CBC has it the other way round.
+    """
+
+    auth: str
+    crypt: str
+    key_bits: int
+    auth_bits: int = 0
+    icv_bits: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.auth} {self.crypt}".lstrip()
+
+    @property
+    def length(self) -> int:
+        """Bytes of material: authentication key and encryption key, or encryption key and salt."""
+        return self.auth_bits // 8 + self.key_bits // 8 + (0 if self.auth else SALT)
+
+
+def algorithm(name: str, key_size: int) -> Algorithm:
+    """Return the algorithm that cilium-cli calls `name`; `key_size` is the AES bits of rfc4106-gcm-aes alone."""
+    if name == "cbc-aes-sha256":
+        return Algorithm("hmac(sha256)", CBC, key_bits=128, auth_bits=128)
+    if name == "cbc-aes-sha512":
+        return Algorithm("hmac(sha512)", CBC, key_bits=128, auth_bits=256)
+    return Algorithm("", GCM, key_bits=key_size, icv_bits=DEFAULT_ICV)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One pre-shared key; `material` is in the line's order and stays out of tracebacks."""
+
+    id: int
+    algorithm: Algorithm
+    material: bytes = field(repr=False)
+    per_tunnel: bool = True
+
+    def line(self) -> str:
+        """Return the key line.  It may go to sops and nowhere else."""
+        head = f"{self.id}{'+' if self.per_tunnel else ''}"
+        used = self.algorithm
+        if not used.auth:
+            return f"{head} {used.crypt} {self.material.hex()} {used.icv_bits}"
+        cut = used.auth_bits // 8
+        return f"{head} {used.auth} {self.material[:cut].hex()} {used.crypt} {self.material[cut:].hex()}"
+
+    def fingerprint(self) -> str:
+        """Return what names the key in clear: 128 bits of a hash over algorithm and material."""
+        hashed = b"\0".join((b"keyturn-fingerprint-v1", str(self.algorithm).encode(), self.material))
+        return f"sha256:{hashlib.sha256(hashed).hexdigest()[:32]}"
+
+
+def first(used: Algorithm, token_bytes: Callable[[int], bytes]) -> Key:
+    """Return a new key with id 1; `token_bytes(n)` gives n bytes from the operating system's generator."""
+    return Key(1, used, token_bytes(used.length))
+
+
+_ID: Final = r"(?P<id>[1-9][0-9]?)(?P<plus>\+?)"
+_HEX: Final = r"(?:[0-9a-fA-F]{2})+"
+_AEAD: Final = re.compile(rf"{_ID} rfc4106\(gcm\(aes\)\) (?P<key>{_HEX}) (?P<icv>96|128)")
+_AUTH: Final = re.compile(rf"{_ID} (?P<auth>hmac\(sha(?:256|512)\)) (?P<auth_key>{_HEX}) cbc\(aes\) (?P<key>{_HEX})")
+_CBC_BYTES: Final = {"hmac(sha256)": (16, 16), "hmac(sha512)": (32, 16)}
+
+
+def parse(line: str) -> Key:
+    """Read a key line.  Raises InputError, which never quotes it: it may be a key with one character missing."""
+    if match := _AEAD.fullmatch(line):
+        material = bytes.fromhex(match["key"])
+        used = Algorithm("", GCM, key_bits=8 * (len(material) - SALT), icv_bits=int(match["icv"]))
+        sound = used.key_bits in (128, 192, 256)
+    elif match := _AUTH.fullmatch(line):
+        auth, crypt = bytes.fromhex(match["auth_key"]), bytes.fromhex(match["key"])
+        material = auth + crypt
+        used = Algorithm(match["auth"], CBC, key_bits=8 * len(crypt), auth_bits=8 * len(auth))
+        sound = (len(auth), len(crypt)) == _CBC_BYTES[match["auth"]]
+    else:
+        raise InputError("the key line is malformed")
+    if not sound:
+        raise InputError(f"the key line has a key of a wrong length for {used}")
+    if int(match["id"]) > MAX_ID:
+        raise InputError(f"the key line has an id above {MAX_ID}")
+    return Key(int(match["id"]), used, material, per_tunnel=bool(match["plus"]))
