@@ -1,0 +1,212 @@
+"""Creation rules: what `.sops.yaml` says about who may read a file, and what a SOPS file says about who can.
+
+The file is the user's and sops' own; keyturn reads it only to refuse what would be encrypted otherwise than the
+tree needs, and to compare recipients afterwards.  Source: sops' README and config/config.go.  No I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from generator import yamlio
+from generator.errors import RefusedError
+from generator.yamlio import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from generator.findings import Finding
+
+CONFIG: Final = ".sops.yaml"
+NEW_IDENTITY: Final = "# Made by keyturn render --new-identity: one recipient, whose identity lies on one machine.\n"
+_SELECTORS: Final = (
+    "encrypted_regex",
+    "encrypted_suffix",
+    "encrypted_comment_regex",
+    "unencrypted_regex",
+    "unencrypted_suffix",
+    "unencrypted_comment_regex",
+)
+
+Recipient = tuple[str, str]  # kind, as the sops block names it; and what tells one from another
+Groups = frozenset[frozenset[Recipient]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The first rule that matches a path, and where it stands."""
+
+    place: str
+    groups: Groups
+
+
+def first_config(recipient: str) -> str:
+    """Return a `.sops.yaml` for every secret in the tree, for one age recipient."""
+    return (
+        f"{NEW_IDENTITY}"
+        "# Add the recipients of your team and of your clusters. A protected environment gets no key until they are\n"
+        "# chosen and these three lines are gone.\n"
+        "creation_rules:\n"
+        "  - path_regex: ^clusters/[^/]+/secrets/[^/]+\\.sops\\.yaml$\n"
+        "    encrypted_regex: ^(data|stringData)$\n"
+        f"    age: {recipient}\n"
+    )
+
+
+class Config:
+    """A `.sops.yaml`, read once."""
+
+    def __init__(self, data: bytes) -> None:
+        """Raise RefusedError, with line, where the file is not YAML that keyturn reads."""
+        root, findings = yamlio.read(data, CONFIG)
+        if root is None or findings:
+            raise _refused(findings[0])
+        self._rules = _items(root.get("creation_rules"))
+        self.is_made_for_one = data.startswith(NEW_IDENTITY.encode())
+
+    def rule_for(self, path: str, encrypted: str) -> Rule:
+        """Return the rule that sops will take for a path relative to the configuration's folder.
+
+        `encrypted` is the one selector that the tree allows.  Raises RefusedError, with line, where there is no rule,
+        or one that would encrypt otherwise, or one that cannot be understood.
+        """
+        for node in self._rules:
+            if _matches(node, path):
+                _check_selector(node, encrypted)
+                groups = frozenset(_groups(node))
+                if not any(groups):
+                    raise RefusedError(f"{_place(node)}: the rule for {path} names no recipient", hint="add one")
+                return Rule(_place(node), groups)
+        hint = r"add one with path_regex: ^clusters/[^/]+/secrets/[^/]+\.sops\.yaml$"
+        raise RefusedError(f"{CONFIG}: no creation rule for {path}", hint=hint)
+
+
+def _refused(finding: Finding) -> RefusedError:
+    return RefusedError(f"{finding.path}:{finding.line}:{finding.column}: {finding.message}", hint=finding.hint)
+
+
+def _place(node: Node) -> str:
+    return f"{node.source}:{node.line}"
+
+
+def _items(node: Node | None) -> list[Node]:
+    return node.value if node is not None and isinstance(node.value, list) else []
+
+
+def _matches(rule: Node, path: str) -> bool:
+    pattern = rule.get("path_regex")
+    if pattern is None or pattern.value in (None, ""):
+        return True
+    try:
+        return re.search(str(pattern.value), path) is not None
+    except re.error as error:
+        raise RefusedError(
+            f"{_place(pattern)}: path_regex is not understood here: {error}",
+            hint="write it without Go's own extensions",
+        ) from None
+
+
+def _check_selector(rule: Node, encrypted: str) -> None:
+    for name in _SELECTORS:
+        node = rule.get(name)
+        if node is not None and node.value not in (None, "") and (name, node.value) != ("encrypted_regex", encrypted):
+            hint = f"for this path it has to be encrypted_regex: {encrypted}"
+            raise RefusedError(f"{_place(node)}: the rule's selector is {name}: {node.text}", hint=hint)
+    only = rule.get("mac_only_encrypted")
+    if only is not None and only.value not in (None, False):
+        hint = "take it out: the annotations stand in clear and need the MAC"
+        raise RefusedError(f"{_place(only)}: the rule has mac_only_encrypted", hint=hint)
+
+
+def _groups(rule: Node) -> Iterator[frozenset[Recipient]]:
+    groups = _items(rule.get("key_groups"))
+    for group in groups or [rule]:
+        yield frozenset(_recipients(group))
+
+
+def _recipients(group: Node) -> Iterator[Recipient]:
+    for key, (kind, identify) in _RULE_KEYS.items():
+        for text in _texts(group.get(key)):
+            yield kind, identify(text)
+
+
+def _texts(node: Node | None) -> Iterator[str]:
+    """The recipients of one kind: text with commas, or a list of text or of mappings."""
+    if node is None:
+        return
+    for item in _items(node) or [node]:
+        if isinstance(item.value, dict):
+            yield _described(item)
+        elif isinstance(item.value, str):
+            yield from filter(None, (part.strip() for part in item.value.split(",")))
+
+
+def _described(item: Node) -> str:
+    """One recipient of a key group that is written as a mapping, in the form that its text would have."""
+    part = {key: str(node.value) for key, node in _entries(item)}
+    if "vaultUrl" in part:
+        return f"{part['vaultUrl']}/keys/{part.get('key', '')}"
+    return part.get("arn") or part.get("resource_id") or next(iter(part.values()), "")
+
+
+def _entries(node: Node) -> Iterator[tuple[str, Node]]:
+    if isinstance(node.value, dict):
+        yield from node.value.items()
+
+
+def _as_is(text: str) -> str:
+    return text
+
+
+def _fingerprint(text: str) -> str:
+    return text.replace(" ", "").upper()
+
+
+def _arn(text: str) -> str:
+    return text.partition("+")[0].partition("|")[0]
+
+
+def _azure(text: str) -> str:
+    """Vault and key; sops puts the newest version in where the rule has none."""
+    vault, _, key = text.partition("/keys/")
+    return f"{vault.rstrip('/')}/keys/{key.partition('/')[0]}"
+
+
+_RULE_KEYS: Final = {
+    "age": ("age", _as_is),
+    "pgp": ("pgp", _fingerprint),
+    "kms": ("kms", _arn),
+    "gcp_kms": ("gcp_kms", _as_is),
+    "azure_keyvault": ("azure_kv", _azure),
+    "hc_vault_transit_uri": ("hc_vault", _as_is),
+    "hc_vault": ("hc_vault", _as_is),
+    "hckms": ("hckms", _as_is),
+}
+
+
+def readers(root: Node) -> Groups:
+    """Return who can read a SOPS file, from its `sops` block, in the form of a rule's groups."""
+    block = root.get("sops") or Node({})
+    groups = _items(block.get("key_groups"))
+    return frozenset(frozenset(_readers(group)) for group in groups or [block])
+
+
+def _readers(group: Node) -> Iterator[Recipient]:
+    for kind, identify in _BLOCK_KEYS.items():
+        for item in _items(group.get(kind)):
+            yield kind, identify({key: str(node.value) for key, node in _entries(item)})
+
+
+_BLOCK_KEYS: Final[dict[str, Callable[[dict[str, str]], str]]] = {
+    "age": lambda part: part.get("recipient", ""),
+    "pgp": lambda part: _fingerprint(part.get("fp", "")),
+    "kms": lambda part: _arn(part.get("arn", "")),
+    "gcp_kms": lambda part: part.get("resource_id", ""),
+    "azure_kv": lambda part: _azure(f"{part.get('vault_url', '')}/keys/{part.get('name', '')}"),
+    "hc_vault": lambda part: (
+        f"{part.get('vault_address', '')}/v1/{part.get('engine_path', '')}/keys/{part.get('key_name', '')}"
+    ),
+    "hckms": lambda part: part.get("key_id", ""),
+}

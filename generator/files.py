@@ -1,0 +1,149 @@
+"""The gate to the disk: what stands in `clusters/`, and changes to it, each file old or new at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from generator import tree
+from generator.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+TEMPORARY: Final = ".keyturn-tmp"
+_FIRST_LINE: Final = 256  # bytes that hold the first line of any file of ours
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """What stands below one folder; paths are relative to the root.  Links are foreign and are not followed."""
+
+    ours: dict[str, bytes] = field(default_factory=dict)
+    foreign: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
+    leftovers: list[str] = field(default_factory=list)  # of a run that was killed
+
+    def in_the_way(self, wanted: Iterable[str]) -> list[str]:
+        """Return what would have to go before the wanted files can be written, and is not ours to remove."""
+        blocked: set[str] = set()
+        for path in wanted:
+            if path in self.foreign or path in self.folders:
+                blocked.add(path)
+            while path := path.rpartition("/")[0]:
+                if path in self.foreign or path in self.ours:
+                    blocked.add(path)
+        return sorted(blocked)
+
+
+def snapshot(root: Path, folder: str) -> Snapshot:
+    """Read what is ours below a folder; of other files, no more than the first line."""
+    found = Snapshot()
+    parent = ""
+    for part in folder.split("/"):  # the folder itself and those above it may be links too
+        parent = f"{parent}/{part}".lstrip("/")
+        if (mode := _mode(root / parent)) is None:
+            return found
+        if not stat.S_ISDIR(mode):
+            found.foreign.add(parent)
+            return found
+        found.folders.add(parent)
+    _walk(root, folder, found)
+    return found
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.lstat().st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _walk(root: Path, folder: str, found: Snapshot) -> None:
+    with os.scandir(root / folder) as entries:
+        for entry in entries:
+            path = f"{folder}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                found.folders.add(path)
+                _walk(root, path, found)
+            elif not entry.is_file(follow_symlinks=False):
+                found.foreign.add(path)
+            elif entry.name.startswith(".") and entry.name.endswith(TEMPORARY):
+                found.leftovers.append(path)
+            elif (data := _ours(entry.path)) is not None:
+                found.ours[path] = data
+            else:
+                found.foreign.add(path)
+
+
+def _ours(path: str) -> bytes | None:
+    with open(path, "rb") as stream:  # noqa: PTH123 -- a scandir entry has text, and there are thousands
+        start = stream.read(_FIRST_LINE)
+        return start + stream.read() if tree.is_ours(start) else None
+
+
+def folders(root: Path, folder: str) -> list[str]:
+    """Return the names of the folders in a folder, sorted; links are not followed."""
+    path = root / folder
+    if not path.is_dir() or path.is_symlink():
+        return []
+    with os.scandir(path) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+
+
+def read(root: Path, path: str, most: int) -> bytes | None:
+    """Return at most `most` bytes of a regular file, or None where there is none."""
+    mode = _mode(root / path)
+    if mode is None:
+        return None
+    if not stat.S_ISREG(mode):
+        raise RefusedError(f"{path} is not a regular file", hint="move it away")
+    with (root / path).open("rb") as stream:
+        return stream.read(most)
+
+
+def apply(changes: Iterable[tree.Change], root: Path, leftovers: Iterable[str] = ()) -> None:
+    """Make the changes, one file after the other; a kill at any moment leaves each file old or new."""
+    for path in leftovers:
+        (root / path).unlink(missing_ok=True)
+    for change in changes:
+        if change.after is None:
+            (root / change.path).unlink(missing_ok=True)
+            _prune(root, change.path)
+        else:
+            write(root / change.path, change.after)
+
+
+def write(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Replace a file by a whole one; an existing file keeps its permissions, a new one gets `mode` less the umask."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}{TEMPORARY}")
+    temporary.unlink(missing_ok=True)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            if (old := _mode(path)) is not None:
+                os.fchmod(stream.fileno(), stat.S_IMODE(old))
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _prune(root: Path, path: str) -> None:
+    """Remove the folders that a removed file leaves empty, but never `clusters` itself."""
+    parent = path.rpartition("/")[0]
+    while "/" in parent:
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                (root / parent).rmdir()
+            except OSError:  # not empty: somebody else's files stand here
+                return
+        parent = parent.rpartition("/")[0]

@@ -1,0 +1,67 @@
+"""The age identity that sops looks for: where it lies, its public half, and a new one.
+
+The private half is written to its own file and is never returned, shown or logged.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyrage
+
+from generator.errors import RefusedError, ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def location(env: Mapping[str, str], platform: str = sys.platform) -> Path:
+    """Return where sops looks for age identities.  Raises ToolError where no variable tells."""
+    if named := env.get("SOPS_AGE_KEY_FILE"):
+        return Path(named)
+    if config := env.get("XDG_CONFIG_HOME"):
+        return Path(config) / "sops" / "age" / "keys.txt"
+    home = env.get("HOME")
+    if not home:
+        raise ToolError("there is no place for an age identity", hint="set HOME, or SOPS_AGE_KEY_FILE to a file")
+    if platform == "darwin":
+        return Path(home) / "Library" / "Application Support" / "sops" / "age" / "keys.txt"
+    return Path(home) / ".config" / "sops" / "age" / "keys.txt"
+
+
+def recipient(file: Path) -> str | None:
+    """Return the public half of the first identity in a file, or None where there is no file.
+
+    Raises RefusedError where the file holds none that can be read here.
+    """
+    try:
+        text = file.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        text = ""
+    for line in re.findall(r"(?m)^AGE-SECRET-KEY-1[0-9A-Z]+", text):
+        try:
+            return str(pyrage.x25519.Identity.from_str(line).to_public())
+        except pyrage.IdentityError:  # its text would quote the line
+            continue
+    raise RefusedError(f"{file} holds no age identity that can be read here", hint="write .sops.yaml by hand")
+
+
+def make(file: Path) -> str:
+    """Write a new identity, for the owner's eyes only, as age-keygen does; return its public half."""
+    identity = pyrage.x25519.Identity.generate()
+    public = str(identity.to_public())
+    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(f"# created: {created}\n# public key: {public}\n{identity}\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    return public

