@@ -1,0 +1,1 @@
+"""One module a command: values in, values out.  Nothing here prints."""

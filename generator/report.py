@@ -1,0 +1,62 @@
+"""Values to text and JSON.  Nothing is printed here."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from generator import tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from generator.app.render import Outcome
+    from generator.app.retire import Retired
+
+
+def as_json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def rendered_json(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "environments": [
+            {
+                "name": rendered.name,
+                **{
+                    action: [change.path for change in rendered.changes if change.action == action]
+                    for action in ("created", "updated", "removed")
+                },
+                "unchanged": rendered.unchanged,
+            }
+            for rendered in outcome.environments
+        ],
+        "warnings": [finding.as_json() for finding in outcome.warnings],
+    }
+
+
+def rendered_lines(outcome: Outcome, *, check: bool) -> Iterator[str]:
+    """Yield a line for each file that changed, and a closing line with counts."""
+    yield from map(str, outcome.changes)
+    count = Counter(change.action for change in outcome.changes)
+    unchanged = sum(rendered.unchanged for rendered in outcome.environments)
+    number = len(outcome.environments)
+    yield (
+        f"{number} {'environment' if number == 1 else 'environments'}: {count['created']} created, "
+        f"{count['updated']} updated, {count['removed']} removed, {unchanged} unchanged"
+        f"{' (checked only, nothing written)' if check else ''}"
+    )
+
+
+def diff_lines(outcome: Outcome) -> Iterator[str]:
+    """Yield a unified diff; of a file that is made in the real run only, its name."""
+    for change in outcome.changes:
+        if change.action == "created" and not change.after:
+            yield f"# {change.path} would be made; its content is chance and ciphertext\n"
+        else:
+            yield from tree.diff(change)
+
+
+def retired_json(retired: Retired) -> dict[str, Any]:
+    return {"environment": retired.environment, "removed": [retired.change.path], "commit": retired.commit}
