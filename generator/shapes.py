@@ -67,8 +67,8 @@ class Text(Shape[str]):
 
     def read(self, node: Node, name: str, findings: list[Finding]) -> str:  # noqa: ARG002 -- the shape's contract
         if not isinstance(node.value, str):
-            number = isinstance(node.value, int | float) and not isinstance(node.value, bool)
-            raise wrong_type(node, self.expected, f"quote it: '{node.text}'" if number else self.hint)
+            quotable = node.text and re.fullmatch(self.pattern, node.text)
+            raise wrong_type(node, self.expected, f"quote it: '{node.text}'" if quotable else self.hint)
         if len(node.value) > self.longest:
             raise WrongError(f"expected {self.expected} of at most {self.longest} characters", self.hint)
         if not re.fullmatch(self.pattern, node.value):
@@ -133,7 +133,7 @@ class Choice(Shape[C]):
             raise WrongError(f"{node.value} {self.later[node.value]}", f"one of {words}", rule="not-yet")
         if isinstance(node.value, dict | list):
             raise wrong_type(node, f"one of {words}")
-        close = nearest(node.text, [str(value) for value in self.values])
+        close = nearest(node.text, [str(value) for value in self.values if isinstance(value, str)])
         raise WrongError(f"expected one of {words}, not {described(node)}", f"did you mean {close}?" if close else "")
 
     def schema(self) -> Schema:
