@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
+  --custom-compile-command "make lock" --group build
 ENV ?=
 
 .DEFAULT_GOAL := help
@@ -27,13 +29,8 @@ coverage: $(VENV)/.dev ## the suite with branch coverage, and its report
 	@$(BIN)/python -m pytest -n auto --cov --cov-report=term
 
 lock: $(VENV)/.dev ## pin every dependency again, with hashes
-	@$(PIP) install uv
-	@for group in render dev; do \
-	  extra=; [ $$group = render ] || extra="--group dev -c requirements.lock"; \
-	  file=requirements.lock; [ $$group = render ] || file=requirements-dev.lock; \
-	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --group build $$extra \
-	    --custom-compile-command "make lock" --output-file $$file pyproject.toml || exit 1; \
-	done
+	@$(LOCK) --output-file requirements.lock pyproject.toml
+	@$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 clean: ## remove what these targets made, but never clusters/ or a key
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
@@ -42,7 +39,7 @@ $(VENV)/.render: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "keyturn needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "setting up $(VENV)" >&2
-	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install --require-hashes --requirement requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
