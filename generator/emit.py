@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from generator.nodes import Plain
     from generator.scalars import Scalar
-    from generator.yamlio import Plain
 
 # Letters first, no colon or hash before or after a blank, no indicator at the start: plain in every reader.
 _SAFE: Final = re.compile(
@@ -54,7 +54,7 @@ def _number(value: float) -> str:
 def _lines(data: Plain, indent: str = "") -> Iterator[str]:
     if isinstance(data, dict) and data:
         for key, value in data.items():
-            yield from _entry(f"{indent}{scalar(key)}:", value, indent)
+            yield from _entry(scalar(key), value, indent)
     elif isinstance(data, list) and data:
         for value in data:
             yield from _item(value, indent)
@@ -62,7 +62,11 @@ def _lines(data: Plain, indent: str = "") -> Iterator[str]:
         yield indent + _flow(data)
 
 
-def _entry(head: str, value: Plain, indent: str) -> Iterator[str]:
+_LONGEST_KEY: Final = 1_000  # libyaml reads no longer one, unless a question mark stands before it
+
+
+def _entry(key: str, value: Plain, indent: str) -> Iterator[str]:
+    head = f"{indent}{key}:" if len(key) <= _LONGEST_KEY else f"{indent}? {key}\n{indent}:"
     if isinstance(value, dict | list) and value:
         yield head
         yield from _lines(value, indent + "  ")

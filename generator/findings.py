@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
+from generator.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -28,7 +30,8 @@ class Finding:
     hint: str = ""
 
     def __str__(self) -> str:
-        place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
+        path = "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in self.path)
+        place = f"{path}:{self.line}:{self.column}" if self.line else path
         hint = f"; {self.hint}" if self.hint else ""
         return f"{place}: {self.level}: {self.message}{hint} [{self.rule}]"
 
@@ -44,3 +47,11 @@ def tidy(findings: Iterable[Finding]) -> list[Finding]:
 def errors(findings: Iterable[Finding], *, strict: bool) -> list[Finding]:
     """Return the findings that refuse the tree; `strict` counts warnings among them."""
     return [finding for finding in findings if strict or finding.level == "error"]
+
+
+class InvalidError(InputError):
+    """The tree is refused; every finding says why."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        super().__init__(f"{len(findings)} findings")
+        self.findings = findings

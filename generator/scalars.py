@@ -15,7 +15,7 @@ _WORDS: Final[dict[str, Scalar]] = {
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITE: Final = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_MAX_DIGITS: Final = 20  # of a 64-bit integer, with its sign
+_LONGEST: Final = 4_000  # characters; Python refuses to read numbers of more digits
 
 
 def resolve(text: str) -> Scalar:
@@ -29,7 +29,7 @@ def resolve(text: str) -> Scalar:
         return text
     if _INTEGER.fullmatch(text):
         base = 8 if text.startswith("0o") else 16 if text.startswith("0x") else 10
-        if len(text) > _MAX_DIGITS + 2 or not -(2**63) <= (number := int(text, base)) < 2**63:
+        if len(text) > _LONGEST or not -(2**63) <= (number := int(text, base)) < 2**63:
             raise ValueError("the number does not fit into 64 bits")
         return number
     if _FLOAT.fullmatch(text):

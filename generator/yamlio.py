@@ -8,64 +8,26 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import _ruamel_yaml as libyaml
 
-from generator import scalars
+from generator import scalars, yamltext
 from generator.findings import Finding
-from generator.scalars import Scalar
+from generator.nodes import Node
+from generator.redaction import redact
+from generator.yamltext import UnreadableError
 
-MAX_BYTES: Final = 1 << 20
+MAX_BYTES: Final = yamltext.MAX_BYTES
 MAX_DEPTH: Final = 64
 MAX_NODES: Final = 100_000
+MAX_SLOW: Final = 1 << 16  # characters for ruamel's own parser, which takes a second for that
 MAX_KEY: Final = 512  # libyaml reads no plain key of more than 1024 characters back
 
-Plain = Scalar | list["Plain"] | dict[str, "Plain"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """One value and where it stands; `line` and `column` count from 1, `key_line` is 0 outside a mapping.
-
-    `text` is a scalar as it was written (`1.10` where the value is the number 1.1).
-    """
-
-    value: Scalar | list[Node] | dict[str, Node]
-    source: str = ""
-    line: int = 0
-    column: int = 0
-    key_line: int = 0
-    key_column: int = 0
-    text: str = ""
-
-    def under(self, key: Node) -> Node:
-        """Return the same value as an entry of a mapping; an alias stands under more than one key."""
-        return Node(self.value, self.source, self.line, self.column, key.line, key.column, self.text)
-
-    def get(self, path: str) -> Node | None:
-        """Return the node at a dotted path, or None."""
-        node: Node | None = self
-        for key in path.split("."):
-            if node is None or not isinstance(node.value, dict):
-                return None
-            node = node.value.get(key)
-        return node
-
-    def finding(self, rule: str, message: str, hint: str = "", *, key: bool = False) -> Finding:
-        """Return an error at this value, or at its key."""
-        line, column = (self.key_line, self.key_column) if key and self.key_line else (self.line, self.column)
-        return Finding(self.source, line, column, rule, "error", message, hint)
-
-
-def plain(node: Node) -> Plain:
-    """Return the bare data of a node: what JSON can hold."""
-    value = node.value
-    if isinstance(value, dict):
-        return {key: plain(child) for key, child in value.items()}
-    if isinstance(value, list):
-        return [plain(child) for child in value]
-    return value
+    from generator.scalars import Scalar
 
 
 def read(data: bytes, source: str) -> tuple[Node | None, list[Finding]]:
@@ -75,43 +37,47 @@ def read(data: bytes, source: str) -> tuple[Node | None, list[Finding]]:
     An empty file is a node whose value is None.
     """
     try:
-        text = _text(data)
-        builder = _Builder(source)
-        builder.run(libyaml.CParser(text))
-    except _UnreadableError as stop:
+        builder = _built(yamltext.decode(data), source)
+    except UnreadableError as stop:
         return None, [Finding(source, stop.line, stop.column, stop.rule, "error", stop.message, stop.hint)]
     except libyaml.YAMLError as error:
         return None, [_syntax(error, source)]
     return builder.root or Node(None, source, 1, 1), builder.findings
 
 
-class _UnreadableError(Exception):
-    """Reading cannot go on."""
-
-    def __init__(self, rule: str, message: str, hint: str, at: tuple[int, int] = (0, 0)) -> None:
-        super().__init__(message)
-        self.rule, self.message, self.hint = rule, message, hint
-        self.line, self.column = at
-
-
-def _text(data: bytes) -> str:
-    if len(data) > MAX_BYTES:
-        raise _UnreadableError("file-size", "the file is larger than 1 MiB", "split it into groups")
+def _built(text: str, source: str) -> _Builder:
+    builder = _Builder(source)
     try:
-        text = data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - data.rfind(b"\n", 0, error.start)
-        raise _UnreadableError("not-utf8", "the file is not UTF-8", "save it as UTF-8", (line, column)) from None
-    for match in _FORBIDDEN.finditer(text):
-        at = text.count("\n", 0, match.start()) + 1, match.start() - text.rfind("\n", 0, match.start())
-        name = "NUL" if match[0] == "\0" else f"U+{ord(match[0]):04X}"
-        raise _UnreadableError("control-character", f"the file holds the control character {name}", "take it out", at)
-    return text
+        builder.run(libyaml.CParser(text).get_event)
+    except libyaml.YAMLError as error:
+        # ruamel's libyaml is 0.1.7, which takes no colon inside {} and [], as in {repository: https://...}.
+        if len(text) > MAX_SLOW or not re.search(r"[\[{]", text):
+            raise
+        return _built_slowly(text, source, error)
+    return builder
 
 
-# What a YAML stream may not hold; the parser would say only at which offset.
-_FORBIDDEN: Final = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+def _built_slowly(text: str, source: str, first: Exception) -> _Builder:
+    """Build from the events of ruamel's own parser: YAML 1.2 whole, at a tenth of the speed.
+
+    Raises the error that stands further down: what comes after `first` is what it did not get to.
+    """
+    from ruamel.yaml import YAML  # noqa: PLC0415 -- 50 ms that hardly any run needs
+
+    builder = _Builder(source)
+    events = YAML(typ="safe", pure=True).parse(text)
+    try:
+        builder.run(lambda: next(events))
+    except libyaml.YAMLError as error:
+        raise max(first, error, key=_line) from None
+    except (AssertionError, IndexError, OverflowError, ValueError):  # what that parser does with odd escapes, numbers
+        raise first from None
+    return builder
+
+
+def _line(error: Any) -> int:
+    mark = getattr(error, "problem_mark", None)
+    return mark.line if mark else -1
 
 
 def _syntax(error: Any, source: str) -> Finding:
@@ -150,10 +116,10 @@ class _Builder:
     anchors: dict[str, _Anchored | None] = field(default_factory=dict)  # None: still open
     nodes: int = 0
 
-    def run(self, parser: Any) -> None:
+    def run(self, next_event: Callable[[], Any]) -> None:
         documents = 0
         while True:
-            event = parser.get_event()
+            event = next_event()
             kind = type(event)
             if kind is libyaml.ScalarEvent:
                 self.scalar(event)
@@ -173,13 +139,15 @@ class _Builder:
 
     def document(self, event: Any, count: int) -> None:
         if count > 1:
-            raise _UnreadableError("documents", "more than one document", "one file, one document", _at(event))
+            raise UnreadableError("documents", "more than one document", "one file, one document", _at(event))
         if event.version not in (None, (1, 2)):
-            raise _UnreadableError("yaml-version", "a %YAML directive other than 1.2", "take it out", _at(event))
+            raise UnreadableError("yaml-version", "a %YAML directive other than 1.2", "take it out", _at(event))
 
     def scalar(self, event: Any) -> None:
         self.tag(event)
         value: Scalar = event.value
+        if not event.value.isascii():
+            event.value.encode()  # a lone surrogate, by an escape, is no character: UnicodeEncodeError is a ValueError
         line, column = _at(event)
         node = Node(value, self.source, line, column, text=event.value)
         if not event.style:
@@ -200,15 +168,18 @@ class _Builder:
         self.tag(event)
         depth = len(self.stack) + 1
         if depth > MAX_DEPTH:
-            raise _UnreadableError("depth", f"more than {MAX_DEPTH} levels", "flatten it", _at(event))
+            raise UnreadableError("depth", f"more than {MAX_DEPTH} levels", "flatten it", _at(event))
         line, column = _at(event)
         node = Node(value, self.source, line, column)
-        if self.stack and isinstance(self.stack[-1].node.value, dict) and self.stack[-1].key is None:
-            raise _UnreadableError("key-type", "a key is a mapping or list", "a key must be text", _at(event))
+        self.no_key(event)
         self.count(event, 1)
         if event.anchor is not None:
             self.anchors[event.anchor] = None
         self.stack.append(_Frame(node, event.anchor, self.nodes - 1, depth))
+
+    def no_key(self, event: Any) -> None:
+        if self.stack and isinstance(self.stack[-1].node.value, dict) and self.stack[-1].key is None:
+            raise UnreadableError("key-type", "a key is a mapping or list", "a key must be text", _at(event))
 
     def close(self) -> None:
         frame = self.stack.pop()
@@ -221,13 +192,16 @@ class _Builder:
 
     def alias(self, event: Any) -> None:
         if event.anchor not in self.anchors:
-            raise _UnreadableError("alias", f"alias *{event.anchor} has no anchor before it", "", _at(event))
+            hint = f"put &{event.anchor} before what it stands for"
+            raise UnreadableError("alias", f"alias *{event.anchor} has no anchor before it", hint, _at(event))
         target = self.anchors[event.anchor]
         if target is None:
-            raise _UnreadableError("alias", f"alias *{event.anchor} refers to itself", "write it out", _at(event))
+            raise UnreadableError("alias", f"alias *{event.anchor} refers to itself", "write it out", _at(event))
+        if target.height:
+            self.no_key(event)
         depth = len(self.stack) + target.height
         if depth > MAX_DEPTH:
-            raise _UnreadableError("depth", f"more than {MAX_DEPTH} levels", "flatten it", _at(event))
+            raise UnreadableError("depth", f"more than {MAX_DEPTH} levels", "flatten it", _at(event))
         self.count(event, target.nodes)
         if self.stack:
             self.stack[-1].deepest = max(self.stack[-1].deepest, depth)
@@ -251,7 +225,9 @@ class _Builder:
         entries = mapping.value
         assert isinstance(entries, dict)  # noqa: S101 -- attach has looked
         if not isinstance(key.value, str):
-            self.findings.append(key.finding("key-type", f"the key {key.text or 'null'} is not text", "quote it"))
+            self.findings.append(
+                key.finding("key-type", f"the key {redact(key.text) or 'null'} is not text", "quote it")
+            )
         elif len(key.value) > MAX_KEY:
             self.findings.append(key.finding("key-type", f"a key has more than {MAX_KEY} characters", "shorten it"))
         elif key.value == "<<":
@@ -259,7 +235,7 @@ class _Builder:
         elif key.value in entries:
             first = entries[key.value].key_line
             hint = f"it stands on line {first} already; keep one"
-            self.findings.append(key.finding("duplicate-key", f"duplicate key {key.value!r}", hint))
+            self.findings.append(key.finding("duplicate-key", f"duplicate key {redact(key.value)!r}", hint))
         else:
             entries[key.value] = node.under(key)
 
@@ -275,7 +251,7 @@ class _Builder:
         self.nodes += nodes
         if self.nodes > MAX_NODES:
             hint = "aliases count as often as they are used"
-            raise _UnreadableError("nodes", f"more than {MAX_NODES:,} nodes", hint, _at(event))
+            raise UnreadableError("nodes", f"more than {MAX_NODES:,} nodes", hint, _at(event))
 
 
 def _at(event: Any) -> tuple[int, int]:
