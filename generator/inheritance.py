@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from generator.model import NAME
+from generator.nodes import Node
 from generator.shapes import Names, WrongError, nearest
-from generator.yamlio import Node
+from generator.texts import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,29 +32,60 @@ def order(start: Node, groups: Mapping[str, Node]) -> tuple[list[str], list[Find
     """
     walk = _Walk(groups)
     walk.visit(start, ())
-    return walk.done, walk.findings
+    return walk.sorted(), walk.findings
 
 
 class _Walk:
     def __init__(self, groups: Mapping[str, Node]) -> None:
         self.groups = groups
-        self.done: list[str] = []
+        self.found: list[str] = []  # each after what it extends
+        self.below: dict[str, set[str]] = {}
+        self.listed: list[tuple[str, Node]] = []  # a name, and the one behind it in the same list
         self.findings: list[Finding] = []
 
     def visit(self, file: Node, trail: tuple[str, ...]) -> None:
-        previous = -1
+        previous = ""
         for member in extended(file, self.findings):
             name = str(member.value)
             if not self.usable(member, name, trail):
                 continue
-            if name not in self.done:
+            if name not in self.below:
+                self.below[name] = set()
                 self.visit(self.groups[name], (*trail, name))
-                self.done.append(name)
-            position = self.done.index(name)
-            if position < previous:
-                message = f"{name} stands below {self.done[previous]} already"
-                self.findings.append(member.finding("extends-order", message, f"name {name} first, or not at all"))
-            previous = max(previous, position)
+                self.found.append(name)
+            if trail:
+                self.below[trail[-1]].add(name)
+            if previous not in ("", name):
+                self.listed.append((previous, member))
+            previous = name
+
+    def sorted(self) -> list[str]:
+        """Return what was found, sorted so that each stands above all that must stand below it."""
+        below = {name: set(names) for name, names in self.below.items()}
+        for name, behind in self.listed:
+            below[str(behind.value)].add(name)
+        done: list[str] = []
+        while rest := [name for name in self.found if name not in done]:
+            free = next((name for name in rest if below[name] <= set(done)), None)
+            if free is None:
+                self.contradiction(below)
+                return done + rest
+            done.append(free)
+        return done
+
+    def contradiction(self, below: dict[str, set[str]]) -> None:
+        """Tell of the last list that names one above what has to stand above it."""
+        for name, behind in reversed(self.listed):
+            under, pending = {name}, [name]
+            while pending:
+                fresh = below[pending.pop()] - under
+                under |= fresh
+                pending += fresh
+            if behind.value in under:
+                message = f"{behind.value} stands below {name} already"
+                hint = f"name {behind.value} first, or not at all"
+                self.findings.append(behind.finding("extends-order", message, hint))
+                return
 
     def usable(self, member: Node, name: str, trail: tuple[str, ...]) -> bool:
         if name in trail:
@@ -100,4 +131,4 @@ def _with_own_extends(node: Node, file: Node) -> Node:
     entries = {key: child for key, child in node.value.items() if key != "extends"}
     if (own := file.get("extends")) is not None:
         entries["extends"] = own
-    return Node(entries, node.source, node.line, node.column)
+    return Node(entries, file.source, file.line, file.column)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
+from generator.nodes import Node
 from generator.records import Record, ReportedError, option
 from generator.shapes import (
     Choice,
@@ -24,47 +25,22 @@ from generator.shapes import (
     WrongError,
     span_of,
 )
-from generator.yamlio import Node
+from generator.texts import (
+    CHART_REPOSITORY,
+    CLUSTER_NAME,
+    DNS_LABEL,
+    FOLDER,
+    GIT_REPOSITORY,
+    HOST,
+    MAX_CLUSTER_NAME,
+    NAME,
+    PATH,
+    REVISION,
+    VERSION,
+)
 
 if TYPE_CHECKING:
     from generator.findings import Finding
-
-DNS_LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-NAME: Final = Text(DNS_LABEL, "a DNS label (a-z, 0-9 and -)", longest=63)
-MAX_CLUSTER_NAME: Final = 32  # Cilium's own limit
-_CLUSTER_NAME: Final = Text(
-    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?",
-    f"a cluster name (a-z, 0-9 and -, at most {MAX_CLUSTER_NAME} characters)",
-    longest=MAX_CLUSTER_NAME,
-)
-_VERSION: Final = Text(
-    r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z]+([.-][0-9A-Za-z]+)*)?",
-    "a chart version such as 1.16.0",
-    "all three numbers, no v before them",
-    longest=64,
-)
-_LOOPBACK: Final = r"(127\.0\.0\.1|localhost|\[::1\])"
-_HOST: Final = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]+)?"
-_PATH: Final = r"(/[A-Za-z0-9._~-]+)*/?"
-_CHART_REPOSITORY: Final = Text(
-    rf"((https|oci)://{_HOST}|http://{_LOOPBACK}(:[0-9]+)?){_PATH}",
-    "an https:// or oci:// address without user or query",
-    "credentials belong in the cluster",
-)
-_GIT_REPOSITORY: Final = Text(
-    rf"(https://{_HOST}|ssh://([A-Za-z0-9_-]+@)?{_HOST}|http://{_LOOPBACK}(:[0-9]+)?)(/[A-Za-z0-9._~-]+)+/?",
-    "an https:// or ssh:// address without a password",
-    "write git@host:path as ssh://git@host/path",
-)
-_REVISION: Final = Text(
-    r"[A-Za-z0-9_]([A-Za-z0-9._+-]*[A-Za-z0-9_+-])?(/[A-Za-z0-9_]([A-Za-z0-9._+-]*[A-Za-z0-9_+-])?)*",
-    "a branch or tag",
-)
-_FOLDER: Final = Text(
-    r"|[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*",
-    "a folder inside the repository such as clusters/eu",
-    "no leading slash, no ..",
-)
 
 Algorithm = Literal["rfc4106-gcm-aes", "cbc-aes-sha256", "cbc-aes-sha512"]
 EncryptionType = Literal["ipsec", "wireguard", "none"]
@@ -73,7 +49,9 @@ AES_BITS: Final = (128, 192, 256)
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    name: str = option(_CLUSTER_NAME, "Cilium's name of the cluster; the file's stem where it is left out", default="")
+    name: str = option(
+        CLUSTER_NAME, "Cilium's name of the cluster; the file's stem where it is left out", default="", shown=...
+    )
     id: int = option(Number(0, 255), "1..255, unique within a mesh; 0: in no mesh", default=0)
     mesh: None = option(
         Later("comes with Cluster Mesh, which this version does not render yet"), "a Cluster Mesh's name", default=None
@@ -82,13 +60,13 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    repository: str = option(_CHART_REPOSITORY, "where the chart comes from", default="https://helm.cilium.io")
+    repository: str = option(CHART_REPOSITORY, "where the chart comes from", default="https://helm.cilium.io")
     name: str = option(NAME, "the chart's name there", default="cilium")
 
 
 @dataclass(frozen=True, slots=True)
 class Cilium:
-    version: str = option(_VERSION, "Cilium's version, which is the chart's, such as 1.16.0")
+    version: str = option(VERSION, "Cilium's version, which is the chart's", example="version: 1.16.0")
     namespace: str = option(NAME, "Cilium's namespace; fixed once a Secret exists", default="kube-system")
     chart: Chart = option(Record(Chart), "the Helm chart", default=Chart())
     values: Node = option(Free(), "more Helm values; no encryption block", default=Node({}))
@@ -96,7 +74,11 @@ class Cilium:
 
 @dataclass(frozen=True, slots=True)
 class StrictEgress:
-    cidr: str = option(Text(r"[^\s]+", "an IPv4 network"), "the IPv4 network whose traffic must be encrypted")
+    cidr: str = option(
+        Text(r"[^\s]+", "an IPv4 network"),
+        "the IPv4 network whose traffic must be encrypted",
+        example="cidr: 10.244.0.0/16",
+    )
     allow_remote_node_identities: bool = option(
         Flag(), "let traffic to remote nodes pass in clear; needed in tunnel mode", default=False
     )
@@ -141,7 +123,9 @@ class Wireguard:
 @dataclass(frozen=True, slots=True)
 class Encryption:
     type: EncryptionType = option(
-        Choice(("ipsec", "wireguard", "none"), {"ztunnel": "is not supported yet"}), "ipsec, wireguard or none"
+        Choice(("ipsec", "wireguard", "none"), {"ztunnel": "is not supported yet"}),
+        "ipsec, wireguard or none",
+        example="type: ipsec",
     )
     node_encryption: bool = option(Flag(), "also node to node; WireGuard only", default=False)
     strict_mode: StrictMode | None = option(Nullable(Record(StrictMode)), "drop clear traffic", default=None)
@@ -160,7 +144,10 @@ class Flux:
 @dataclass(frozen=True, slots=True)
 class Server:
     server: str | None = option(
-        Nullable(Text(rf"https://{_HOST}{_PATH}", "an https:// address")), "the API server's address", default=None
+        Nullable(Text(rf"https://{HOST}{PATH}", "an https:// address")),
+        "the API server's address",
+        default=None,
+        shown="https://kubernetes.default.svc",
     )
     name: str | None = option(Nullable(NAME), "the cluster's name in Argo CD", default=None)
 
@@ -182,9 +169,9 @@ class Gitops:
         "what applies the tree",
         default="flux",
     )
-    repository: str | None = option(Nullable(_GIT_REPOSITORY), "the repository's address", default=None)
-    revision: str = option(_REVISION, "what the engine follows", default="main")
-    path: str = option(_FOLDER, "this workspace's folder inside the git repository", default="")
+    repository: str | None = option(Nullable(GIT_REPOSITORY), "the repository's address", default=None)
+    revision: str = option(REVISION, "what the engine follows", default="main")
+    path: str = option(FOLDER, "this workspace's folder inside the git repository", default="")
     flux: Flux = option(Record(Flux), "for engine: flux", default=Flux())
     argocd: Argocd = option(Record(Argocd), "for engine: argocd", default=Argocd())
 
@@ -209,8 +196,10 @@ class _File:
     extends: tuple[str, ...] = option(Names(NAME), "groups to inherit from; later ones win", default=())
     protected: bool = option(Flag(), "recipients are chosen by hand; changes of encryption are errors", default=False)
     cluster: Cluster = option(Record(Cluster), "Cilium's identity of the cluster", default=Cluster())
-    cilium: Cilium = option(Record(Cilium), "Cilium itself")
-    encryption: Encryption = option(Record(Encryption), "what is encrypted, and how")
+    cilium: Cilium = option(Record(Cilium), "Cilium itself", example="cilium: {version: 1.16.0}")
+    encryption: Encryption = option(
+        Record(Encryption), "what is encrypted, and how", example="encryption: {type: ipsec}"
+    )
     gitops: Gitops = option(Record(Gitops), "who applies the tree", default=Gitops())
     demo: Demo = option(Record(Demo), "workloads to look at", default=Demo())
     kind: Kind | None = option(Nullable(Record(Kind)), "a kind cluster without CNI", default=None)
@@ -243,7 +232,7 @@ class Environment(_File):
 def parse(root: Node, name: str) -> tuple[Environment | None, list[Finding]]:
     """Return the environment that a merged node describes, and everything wrong with it.
 
-    None where a value is missing or does not fit; findings may come with an environment too.
+    None where a required value is missing or does not fit; any other that does not fit stands at its default.
     """
     findings: list[Finding] = []
     try:
@@ -267,10 +256,12 @@ def _cross_checks(environment: Environment) -> list[Finding]:
     if environment.cluster_name == "default" and environment.cluster.id:
         message = f"the name default goes with id 0 only, not {environment.cluster.id}"
         findings.append(environment.place("cluster.id").finding("cluster-name", message, "set cluster.name"))
-    destination = environment.gitops.argocd.destination
-    if (destination.server is None) == (destination.name is None):
-        place = environment.place("gitops.argocd.destination")
-        findings.append(place.finding("destination", "expected server or name", "write one of the two"))
+    place = environment.root.get("gitops.argocd.destination")
+    given = [key for key in ("server", "name") if place and (node := place.get(key)) and node.value is not None]
+    if place and isinstance(place.value, dict) and len(given) != 1:
+        findings.append(
+            place.finding("destination", "gitops.argocd.destination: expected server or name", "write one of the two")
+        )
     if environment.demo.ping and environment.kind and environment.kind.workers < 2:  # noqa: PLR2004 -- one pod each
         message = f"demo.ping needs two workers, and kind has {environment.kind.workers}"
         findings.append(environment.place("demo.ping").finding("ping-workers", message, "raise kind.workers"))

@@ -5,20 +5,28 @@ from __future__ import annotations
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from generator.redaction import redact
 from generator.shapes import Schema, Shape, Span, WrongError, nearest, wrong_type
 
 if TYPE_CHECKING:
     from generator.findings import Finding
-    from generator.yamlio import Node, Plain
+    from generator.nodes import Node, Plain
 
 
 class ReportedError(Exception):
-    """A record is not whole; the findings say why."""
+    """A record lacks a required member; the findings say why."""
 
 
-def option(shape: Shape[Any], doc: str, *, default: object = MISSING) -> Any:
-    """Declare a member of a record: a dataclass field that knows its shape and its words."""
-    return field(default=default, metadata={"shape": shape, "doc": doc}, kw_only=True)
+def option(
+    shape: Shape[Any], doc: str, *, default: object = MISSING, example: str = "", shown: object = MISSING
+) -> Any:
+    """Declare a member of a record: a dataclass field that knows its shape and its words.
+
+    Without a default it is required, and `example` is what to write.  `shown` is the default that the schema tells,
+    where that is another.
+    """
+    words = {"shape": shape, "doc": doc, "example": example, "shown": default if shown is MISSING else shown}
+    return field(default=default, metadata=words, kw_only=True)
 
 
 R = TypeVar("R")
@@ -26,7 +34,10 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Record(Shape[R]):
-    """A closed mapping, read into the dataclass `kind`, whose fields are made by `option`."""
+    """A closed mapping, read into the dataclass `kind`, whose fields are made by `option`.
+
+    A member that does not fit is a finding, and stands at its default.
+    """
 
     kind: type[R]
 
@@ -41,11 +52,13 @@ class Record(Shape[R]):
         for key, member in known.items():
             child = node.value.get(key)
             if child is not None:
-                whole &= _put(values, member, child, f"{name}.{key}".lstrip("."), findings)
+                fits = _put(values, member, child, f"{name}.{key}".lstrip("."), findings)
+                whole &= fits or member.default is not MISSING  # the rules about the others can still be told
             elif member.default is MISSING:
                 whole = False
                 where = f"{name}: " if name else ""
-                findings.append(node.finding("missing-key", f"{where}{key} is missing", str(member.metadata["doc"])))
+                hint = f"such as {member.metadata['example']}"
+                findings.append(node.finding("missing-key", f"{where}{key} is missing", hint))
         if not whole:
             raise ReportedError
         return self.kind(**values)
@@ -71,7 +84,7 @@ def unknown_key(node: Node, key: str, name: str, known: list[str]) -> Finding:
     close = nearest(key, known)
     hint = f"did you mean {close}?" if close else f"known here: {', '.join(known)}"
     where = f" in {name}" if name else ""
-    return node.finding("unknown-key", f"unknown key {key!r}{where}", hint, key=True)
+    return node.finding("unknown-key", f"unknown key {redact(key)!r}{where}", hint, key=True)
 
 
 def members(kind: type) -> tuple[Field[Any], ...]:
@@ -90,8 +103,8 @@ def _shape(member: Field[Any]) -> Shape[object]:
 
 def _member_schema(member: Field[Any]) -> Schema:
     schema = {"description": str(member.metadata["doc"]), **_shape(member).schema()}
-    default = member.default
-    if default is not MISSING and isinstance(default, str | int | tuple | Span | type(None)):
+    default = member.metadata["shown"]
+    if default is not MISSING and isinstance(default, str | int | tuple | Span | None):
         schema["default"] = default_of(default)
     return schema
 

@@ -11,7 +11,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
-from generator.yamlio import Node
+from generator.nodes import Node
+from generator.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,8 @@ def described(node: Node) -> str:
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     if isinstance(value, str):
-        return f"{value!r}" if len(value) <= 60 else f"{value[:57]!r}..."  # noqa: PLR2004 -- one line
+        shown = redact(value)
+        return f"{shown!r}" if len(shown) <= 60 else f"{shown[:57]!r}..."  # noqa: PLR2004 -- one line
     return f"the {'boolean' if isinstance(value, bool) else 'number'} {node.text}"
 
 
@@ -67,7 +69,7 @@ class Text(Shape[str]):
 
     def read(self, node: Node, name: str, findings: list[Finding]) -> str:  # noqa: ARG002 -- the shape's contract
         if not isinstance(node.value, str):
-            quotable = node.text and re.fullmatch(self.pattern, node.text)
+            quotable = node.value is not None and node.text and re.fullmatch(self.pattern, node.text)
             raise wrong_type(node, self.expected, f"quote it: '{node.text}'" if quotable else self.hint)
         if len(node.value) > self.longest:
             raise WrongError(f"expected {self.expected} of at most {self.longest} characters", self.hint)
@@ -133,6 +135,8 @@ class Choice(Shape[C]):
             raise WrongError(f"{node.value} {self.later[node.value]}", f"one of {words}", rule="not-yet")
         if isinstance(node.value, dict | list):
             raise wrong_type(node, f"one of {words}")
+        if node.value in [str(value) for value in self.values if not isinstance(value, str)]:
+            raise wrong_type(node, f"one of {words}", "take the quotes off")
         close = nearest(node.text, [str(value) for value in self.values if isinstance(value, str)])
         raise WrongError(f"expected one of {words}, not {described(node)}", f"did you mean {close}?" if close else "")
 
@@ -208,7 +212,7 @@ class Later(Shape[None]):
 
     def read(self, node: Node, name: str, findings: list[Finding]) -> None:  # noqa: ARG002 -- the shape's contract
         if node.value is not None:
-            raise WrongError(f"{name} {self.reason}", "leave it out", rule="not-yet")
+            raise WrongError(self.reason, "leave it out", rule="not-yet")
 
     def schema(self) -> Schema:
         return {"type": "null"}
@@ -222,7 +226,9 @@ class Names(Shape[tuple[str, ...]]):
 
     def read(self, node: Node, name: str, findings: list[Finding]) -> tuple[str, ...]:
         if not isinstance(node.value, list):
-            raise wrong_type(node, "a list of names", f"write [{node.text}]" if node.text else "")
+            usable = node.value is not None and re.fullmatch(self.item.pattern, node.text)
+            name_of_one = node.text if isinstance(node.value, str) else f"'{node.text}'"
+            raise wrong_type(node, "a list of names", f"write [{name_of_one}]" if usable else "")
         names: list[str] = []
         for member in node.value:
             try:
