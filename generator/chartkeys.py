@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from generator.model import Environment
-    from generator.yamlio import Node
+    from generator.nodes import Node
 
 
 def known_version(environment: Environment, version: cilium.Version) -> Iterator[Finding]:
     oldest, newest = f"1.{cilium.OLDEST}", f"1.{cilium.NEWEST}"
     if version < (1, cilium.OLDEST) or version.major > 1:
         message = f"Cilium {version} is not known here; {oldest} to {newest} are"
-        hint = "upgrade Cilium first" if version.major == 1 else "upgrade keyturn"
+        hint = "upgrade keyturn" if version.major > 1 else "upgrade Cilium first"
         yield view.finding(environment, "cilium-version", "error", ("cilium.version", message, hint))
     elif version.minor > cilium.NEWEST:
         message = f"Cilium {version} is newer than {newest}, whose rules are used"

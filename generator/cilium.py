@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from generator.yamlio import Plain, plain
+from generator.nodes import Plain, plain
 
 if TYPE_CHECKING:
     from generator.model import Environment
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 OLDEST: Final = 15  # minors of Cilium 1
 NEWEST: Final = 20
 
-RELEASE: Final = "cilium"
 SECRET_NAME: Final = "cilium-ipsec-keys"  # noqa: S105 -- an object's name
 SECRET_KEY: Final = "keys"  # noqa: S105 -- the name of its data key
 MOUNT_PATH: Final = "/etc/ipsec"

@@ -1,7 +1,7 @@
 """The rules about Cilium's settings: what the chart takes without a word, and then encrypts nothing.
 
-Each rule names its source in the docstring of the check; levels and versions are Cilium's own behaviour, read from
-its agent and operator.  They look at the environment and at `cilium.values` alike.
+Levels and versions are Cilium's own behaviour, read from its documentation, its charts and what agent and operator
+refuse at their start.  The rules look at the environment and at `cilium.values` alike.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from generator.findings import Finding
     from generator.model import Environment
+    from generator.nodes import Node
 
 
 def check(environment: Environment) -> list[Finding]:
@@ -86,7 +87,9 @@ _CLOUD_IPAM: Final = ("eni", "azure", "alibabacloud")
 
 def _native_routing(view: View) -> Iterator[Complaint]:
     cloud = view.value("ipam.mode") in _CLOUD_IPAM or any(view.on(f"{name}.enabled") for name in _CLOUD_IPAM)
-    masquerading = view.on("enableIPv4Masquerade", default=True) and not view.on("ipMasqAgent.enabled")
+    # 1.20's own default is null, which stands for true.
+    asked = view.value("enableIPv4Masquerade") is None or view.on("enableIPv4Masquerade")
+    masquerading = asked and not view.on("ipMasqAgent.enabled")
     ipv4 = view.on("ipv4.enabled", default=True)
     if not view.tunnel and ipv4 and masquerading and not cloud and not view.value("ipv4NativeRoutingCIDR"):
         message = "native routing with masquerading needs ipv4NativeRoutingCIDR"
@@ -120,8 +123,11 @@ def _short_rotation(view: View) -> Iterator[Complaint]:
         yield "encryption.ipsec.keyRotationDuration", message, "5m or more"
 
 
+_KEY_WATCHER: Final = "enable-ipsec-key-watcher"
+
+
 def _key_watcher(view: View) -> Iterator[Complaint]:
-    for path in ("encryption.ipsec.keyWatcher", "extraConfig.enable-ipsec-key-watcher"):
+    for path in ("encryption.ipsec.keyWatcher", f"extraConfig.{_KEY_WATCHER}"):
         if view.ipsec and not view.on(path, default=True):
             yield (
                 f"cilium.values.{path}",
@@ -131,7 +137,10 @@ def _key_watcher(view: View) -> Iterator[Complaint]:
 
 
 def _secret_reference(view: View) -> Iterator[Complaint]:
-    """The Secret is `cilium-ipsec-keys`, its data key `keys`, mounted at /etc/ipsec: values may not say otherwise."""
+    """The Secret is `cilium-ipsec-keys` in `cilium.namespace`, its data key `keys`, mounted at /etc/ipsec."""
+    if view.value("namespaceOverride") not in (None, "", view.environment.cilium.namespace):
+        message = f"namespaceOverride takes Cilium out of {view.environment.cilium.namespace}"
+        yield "cilium.values.namespaceOverride", message, "say it as cilium.namespace"
     expected = {"secretName": cilium.SECRET_NAME, "keyFile": cilium.SECRET_KEY, "mountPath": cilium.MOUNT_PATH}
     for key, value in expected.items():
         for path in (f"encryption.ipsec.{key}", f"encryption.{key}"):
@@ -141,16 +150,29 @@ def _secret_reference(view: View) -> Iterator[Complaint]:
 
 
 def _extra_config(view: View) -> Iterator[Complaint]:
-    extra = view.environment.cilium.values.get("extraConfig")
-    for name in extra.value if extra and isinstance(extra.value, dict) else ():
-        if cilium.OWNED_CONFIG.fullmatch(name) and name != "enable-ipsec-key-watcher":
-            message = f"extraConfig.{name} would override what encryption says"
-            yield f"cilium.values.extraConfig.{name}", message, "say it under encryption or cluster"
+    """`extraConfig` goes into cilium-config behind the chart's own entries, `extraArgs` goes before all of it."""
+    values = view.environment.cilium.values
+    extra, arguments = values.get("extraConfig"), values.get("extraArgs")
+    names = [(f"extraConfig.{name}", name) for name in _members(extra)]
+    if arguments is not None and isinstance(arguments.value, list):
+        flags = [str(one.value).lstrip("-").partition("=")[0] for one in arguments.value]
+        names += [("extraArgs", flag) for flag in flags]
+    for path, name in names:
+        if cilium.OWNED_CONFIG.fullmatch(name.lower()) and path != f"extraConfig.{_KEY_WATCHER}":
+            message = f"{path.partition('.')[0]} {name} would override what encryption says"
+            yield f"cilium.values.{path}", message, "say it under encryption or cluster"
+
+
+def _members(node: Node | None) -> list[str]:
+    return list(node.value) if node is not None and isinstance(node.value, dict) else []
 
 
 def _cluster_in_values(view: View) -> Iterator[Complaint]:
+    cluster = view.environment.cilium.values.get("cluster")
+    if cluster is not None and not isinstance(cluster.value, dict):
+        yield "cilium.values.cluster", "cluster in cilium.values takes the cluster's name away", "take it out"
     for key in ("name", "id"):
-        if view.value(f"cluster.{key}") is not None:
+        if key in _members(cluster):
             yield f"cilium.values.cluster.{key}", f"cluster.{key} stands in cilium.values", f"say it as cluster.{key}"
 
 
@@ -159,7 +181,16 @@ def _hubble_tls(view: View) -> Iterator[Complaint]:
     method = view.value("hubble.tls.auto.method", "helm")
     if view.environment.gitops.engine != "none" and made and method not in ("cronJob", "certmanager"):
         message = f"hubble.tls.auto.method {method} makes new certificates at every rendering"
-        yield "cilium.values.hubble.tls.auto.method", message, "set it to cronJob or certmanager, or turn Hubble off"
+        # cronJob and helm's --wait, which Flux does by default, deadlocked on 1.17: cilium#40381.
+        better = "certmanager" if view.version.minor == 17 else "cronJob or certmanager"  # noqa: PLR2004 -- a minor
+        yield "cilium.values.hubble.tls.auto.method", message, f"set it to {better}, or turn Hubble off"
+
+
+def _flux_name(view: View) -> Iterator[Complaint]:
+    """Flux labels what it applies with the Kustomization's name, and a label has at most 63 characters."""
+    longest = 63 - len("-secrets")
+    if view.environment.gitops.engine == "flux" and len(view.environment.name) > longest:
+        yield "gitops", f"with Flux an environment's name has at most {longest} characters", "shorten the file's name"
 
 
 def _endor_nodes(view: View) -> Iterator[Complaint]:
@@ -194,5 +225,6 @@ RULES: Final = (
     Rule("extra-config", "error", _extra_config),
     Rule("cluster-in-values", "error", _cluster_in_values),
     Rule("hubble-tls", "warning", _hubble_tls),
+    Rule("flux-name", "error", _flux_name),
     Rule("demo-nodes", "warning", _endor_nodes),
 )

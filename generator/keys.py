@@ -86,7 +86,7 @@ def first(used: Algorithm, token_bytes: Callable[[int], bytes]) -> Key:
 
 _ID: Final = r"(?P<id>[1-9][0-9]?)(?P<plus>\+?)"
 _HEX: Final = r"(?:[0-9a-fA-F]{2})+"
-_AEAD: Final = re.compile(rf"{_ID} rfc4106\(gcm\(aes\)\) (?P<key>{_HEX}) (?P<icv>96|128)")
+_AEAD: Final = re.compile(rf"{_ID} rfc4106\(gcm\(aes\)\) (?P<key>{_HEX}) (?P<icv>{'|'.join(map(str, ICV_BITS))})")
 _AUTH: Final = re.compile(rf"{_ID} (?P<auth>hmac\(sha(?:256|512)\)) (?P<auth_key>{_HEX}) cbc\(aes\) (?P<key>{_HEX})")
 _CBC_BYTES: Final = {"hmac(sha256)": (16, 16), "hmac(sha512)": (32, 16)}
 

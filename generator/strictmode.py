@@ -42,7 +42,7 @@ def ingress_native(view: View) -> Iterator[Complaint]:
     strict = view.environment.encryption.strict_mode
     if strict and strict.ingress and not view.tunnel:
         message = "strictMode.ingress works with tunnel routing only in Cilium 1.19"
-        yield "encryption.strictMode.ingress", message, "use Cilium 1.20, or take routingMode out"
+        yield "encryption.strictMode.ingress", message, "use Cilium 1.20, or tunnel routing"
 
 
 def cidr(view: View) -> Iterator[Complaint]:

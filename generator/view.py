@@ -48,9 +48,9 @@ class View:
         return self.value("routingMode") in (None, "", "tunnel") and not self.on("gke.enabled")
 
     def value(self, path: str, default: Scalar = None) -> Scalar:
-        """Return a scalar of `cilium.values`; the chart's default where it is not set, or null."""
+        """Return a scalar of `cilium.values`; the chart's default where it is not set."""
         node = self.environment.cilium.values.get(path)
-        if node is None or node.value is None or isinstance(node.value, dict | list):
+        if node is None or isinstance(node.value, dict | list):
             return default
         return node.value
 
