@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
   --custom-compile-command "make lock" --group build
-ENV ?=
+ENV :=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

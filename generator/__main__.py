@@ -13,6 +13,8 @@ def main() -> None:
         from generator import cli  # noqa: PLC0415 -- an import that fails is a bug too
 
         code = cli.run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = 130
     except Exception as error:  # noqa: BLE001 -- the one place
         frame = error.__traceback__
         while frame is not None and frame.tb_next is not None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from generator import __version__
 from generator.errors import KeyturnError, ManyRefusedError
+from generator.findings import InvalidError
 
 if TYPE_CHECKING:
-    from generator.app.render import Outcome
+    from generator.outcome import Outcome
 
 _OUTPUT = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to answer."
@@ -23,22 +26,17 @@ _OUTPUT = click.option(
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """How much is said: `-v` says more on stderr, `-q` leaves out the lines that tell what was done."""
+    """What every command is told: where, and with `-q` to leave out the lines that tell what was done."""
 
     root: Path | None
-    verbose: bool
     quiet: bool
 
     def find_root(self) -> Path:
         from generator import workspace  # noqa: PLC0415 -- 70 ms that --help does not need
 
-        root = workspace.find_root(Path.cwd()) if self.root is None else self.root.absolute()
-        self.detail(f"root: {root}")
+        root = workspace.find_root(Path.cwd()) if self.root is None else workspace.named_root(self.root.resolve())
+        logging.getLogger("keyturn").info("root: %s", root)
         return root
-
-    def detail(self, line: str) -> None:
-        if self.verbose:
-            say(line)
 
     def answer(self, line: str) -> None:
         if not self.quiet:
@@ -55,7 +53,7 @@ def say(line: str) -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The repository; default: the nearest folder upwards with environments/.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Say more on stderr.")
+@click.option("-v", "--verbose", is_flag=True, help="Tell on stderr which programs are run.")
 @click.option("-q", "--quiet", is_flag=True, help="Leave out the lines that tell what was done.")
 @click.version_option(__version__, prog_name="keyturn")
 @click.pass_context
@@ -65,7 +63,8 @@ def cli(ctx: click.Context, root: Path | None, *, verbose: bool, quiet: bool) ->
     Exit codes: 0 done or clean; 1 differences; 2 wrong input; 3 a tool is missing or failed, or keyturn refuses for
     safety; 4 a bug; 130 interrupted.
     """
-    ctx.obj = Talk(root, verbose, quiet)
+    logging.basicConfig(format="keyturn: %(message)s", level=logging.INFO if verbose else logging.WARNING, force=True)
+    ctx.obj = Talk(root, quiet)
 
 
 @cli.command()
@@ -79,65 +78,60 @@ def cli(ctx: click.Context, root: Path | None, *, verbose: bool, quiet: bool) ->
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Run N sops at a time; default: the processors.")
 @_OUTPUT
 @click.pass_context
-def render(ctx: click.Context, /, environments: tuple[str, ...], output: str, **flags: Any) -> None:
+def render(  # noqa: PLR0913 -- one a flag
+    ctx: click.Context,
+    /,
+    environments: tuple[str, ...],
+    output: str,
+    jobs: int | None,
+    *,
+    check: bool,
+    diff: bool,
+    strict: bool,
+    new_identity: bool,
+) -> None:
     """Render every environment, or those named, into clusters/.
 
     A second run changes nothing.  An IPsec environment gets its key once; an existing Secret is never touched.
     """
-    from generator import lock, report  # noqa: PLC0415 -- 70 ms that --help does not need
-    from generator.app import keymaking  # noqa: PLC0415
+    from generator import lock  # noqa: PLC0415 -- 70 ms that --help does not need
+    from generator.app import keymaking, recipients  # noqa: PLC0415
     from generator.app import render as app  # noqa: PLC0415
 
-    talk: Talk = ctx.obj
-    check, diff = flags["check"], flags["diff"]
     if diff and output == "json":
-        raise click.UsageError("--diff goes with --output text")
+        raise click.UsageError("--diff goes with --output text", ctx)
+    talk: Talk = ctx.obj
     root = talk.find_root()
-    jobs = flags["jobs"] or os.cpu_count() or 1
-    options = app.Options(
-        keymaking.Options(_asker(new_identity=flags["new_identity"]), jobs, check=check),
-        environments,
-        strict=flags["strict"],
-    )
-    if check:
+    newcomer = recipients.Newcomer((lambda _: True) if new_identity else _ask, say)
+    options = app.Options(keymaking.Options(newcomer, jobs or os.cpu_count() or 1), environments, check, strict)
+    with contextlib.nullcontext() if check else lock.hold(root):
         outcome = app.render(root, options)
-    else:
-        with lock.hold(root):
-            outcome = app.render(root, options)
-    _tell(talk, outcome)
-    if output == "json":
-        click.echo(report.as_json(report.rendered_json(outcome)))
-    else:
-        for line in report.diff_lines(outcome) if diff else ():
-            click.echo(line, nl=False)
-        for line in report.rendered_lines(outcome, check=check):
-            talk.answer(line)
+    _answer(talk, outcome, output, check=check, diff=diff)
     if check and outcome.changes:
         ctx.exit(1)
 
 
-def _asker(*, new_identity: bool) -> Any:
-    """Return what answers for the user whether an identity may be made: the flag, or a person at a terminal."""
-
-    def ask(place: str) -> bool:
-        if new_identity:
-            return True
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            return False
-        return click.confirm(
-            f"There is no .sops.yaml. Make one for the age identity in {place} (made if it is not there)?", err=True
-        )
-
-    return ask
+def _ask(place: str) -> bool:
+    """Ask the person at the terminal; where there is none, nobody has said yes."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    return click.confirm(
+        f"There is no .sops.yaml. Make one for the age identity in {place} (made if it is not there)?", err=True
+    )
 
 
-def _tell(talk: Talk, outcome: Outcome) -> None:
+def _answer(talk: Talk, outcome: Outcome, output: str, *, check: bool, diff: bool) -> None:
+    from generator import report  # noqa: PLC0415 -- the command has imported it all
+
     for warning in outcome.warnings:
         click.echo(str(warning), err=True)
-    for notice in outcome.notices:
-        say(notice)
-    for detail in outcome.details:
-        talk.detail(detail)
+    if output == "json":
+        click.echo(report.as_json(report.rendered_json(outcome)))
+        return
+    for line in report.diff_lines(outcome) if diff else ():
+        click.echo(line, nl=False)
+    for line in report.rendered_lines(outcome, check=check):
+        talk.answer(line)
 
 
 @cli.command()
@@ -147,7 +141,7 @@ def _tell(talk: Talk, outcome: Outcome) -> None:
 def retire(ctx: click.Context, /, environment: str, output: str) -> None:
     """Remove the Secret of a cluster that is gone, or that no longer uses IPsec.
 
-    render never does that.  The Secret must be committed, so that it can be had back.
+    render never does that.  Whether git can give it back is told.
     """
     from generator import lock, report  # noqa: PLC0415 -- 70 ms that --help does not need
     from generator.app import retire as app  # noqa: PLC0415
@@ -160,7 +154,10 @@ def retire(ctx: click.Context, /, environment: str, output: str) -> None:
         click.echo(report.as_json(report.retired_json(retired)))
     else:
         talk.answer(str(retired.change))
-        say(f"commit this; git keeps the Secret: git show {retired.commit}:./{retired.change.path}")
+    if retired.commit is None:
+        say("no commit held that Secret: its key cannot be had back")
+    else:
+        say(f"git keeps the Secret: git show {retired.commit}:./{retired.change.path}")
 
 
 @cli.command()
@@ -175,33 +172,39 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every way it can end but a bug is told here."""
     try:
         code = cli.main(arguments, prog_name="keyturn", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt, KeyturnError, OSError) as error:
-        for notice in getattr(error, "__notes__", ()):
-            say(notice)
+    except SystemExit:  # what Click makes of a reader that has gone
+        return 3
+    except (click.ClickException, click.Abort, KeyboardInterrupt, KeyturnError, OSError) as error:
         return _complain(error)
     return code if isinstance(code, int) else 0
 
 
 def _complain(error: BaseException) -> int:
     """Say what ended the command, and return the exit code for it."""
-    if isinstance(error, BrokenPipeError):  # the reader has gone; Python would complain again at its own end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 3
+    if isinstance(error, click.ClickException):
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "keyturn"
+        say(f"error: {error.format_message().rstrip('.')}; see {command} --help")
+        return error.exit_code
     if isinstance(error, OSError):
         say(f"error: {error.filename or 'the system'}: {error.strerror}")
         return 3
     if not isinstance(error, KeyturnError):
         say("interrupted")
         return 130
-    for finding in getattr(error, "findings", ()):
-        click.echo(str(finding), err=True)
-    for reason in error.reasons if isinstance(error, ManyRefusedError) else [error]:
-        if not hasattr(error, "findings"):
-            say(f"error: {reason}")
+    _explain(error)
     return error.exit_code
+
+
+def _explain(error: KeyturnError) -> None:
+    if isinstance(error, InvalidError):
+        for finding in error.findings:
+            click.echo(str(finding), err=True)
+        if all(finding.level == "warning" for finding in error.findings):
+            say("error: --strict takes warnings for errors")
+        return
+    for reason in error.reasons if isinstance(error, ManyRefusedError) else [error]:
+        say(f"error: {reason}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from generator import yamlio
 from generator.errors import RefusedError
-from generator.yamlio import Node
+from generator.nodes import Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,7 +79,8 @@ class Config:
                 if not any(groups):
                     raise RefusedError(f"{_place(node)}: the rule for {path} names no recipient", hint="add one")
                 return Rule(_place(node), groups)
-        hint = r"add one with path_regex: ^clusters/[^/]+/secrets/[^/]+\.sops\.yaml$"
+        above = re.escape(path.rpartition("clusters/")[0])
+        hint = rf"add one with path_regex: ^{above}clusters/[^/]+/secrets/[^/]+\.sops\.yaml$"
         raise RefusedError(f"{CONFIG}: no creation rule for {path}", hint=hint)
 
 
@@ -99,13 +100,15 @@ def _matches(rule: Node, path: str) -> bool:
     pattern = rule.get("path_regex")
     if pattern is None or pattern.value in (None, ""):
         return True
+    reason = "named classes" if "[[:" in pattern.text else ""
     try:
-        return re.search(str(pattern.value), path) is not None
+        found = re.search("" if reason else str(pattern.value), path)
     except re.error as error:
-        raise RefusedError(
-            f"{_place(pattern)}: path_regex is not understood here: {error}",
-            hint="write it without Go's own extensions",
-        ) from None
+        reason = str(error)
+    if reason:
+        message = f"{_place(pattern)}: path_regex is not understood here: {reason}"
+        raise RefusedError(message, hint="write it without Go's own extensions")
+    return found is not None
 
 
 def _check_selector(rule: Node, encrypted: str) -> None:
@@ -127,6 +130,8 @@ def _groups(rule: Node) -> Iterator[frozenset[Recipient]]:
 
 
 def _recipients(group: Node) -> Iterator[Recipient]:
+    if (merge := group.get("merge")) is not None:
+        raise RefusedError(f"{_place(merge)}: merged key groups are not understood here", hint="write the group out")
     for key, (kind, identify) in _RULE_KEYS.items():
         for text in _texts(group.get(key)):
             yield kind, identify(text)

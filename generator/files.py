@@ -12,10 +12,11 @@ from generator import tree
 from generator.errors import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 TEMPORARY: Final = ".keyturn-tmp"
+SOPS_FILE: Final = ".sops.yaml"  # how the name of a SOPS file in the tree ends
 _FIRST_LINE: Final = 256  # bytes that hold the first line of any file of ours
 
 
@@ -41,7 +42,10 @@ class Snapshot:
 
 
 def snapshot(root: Path, folder: str) -> Snapshot:
-    """Read what is ours below a folder; of other files, no more than the first line."""
+    """Read what is ours below a folder; of other files, no more than the first line.
+
+    A SOPS file is never ours, whatever its first line says: no render writes it again or takes it away.
+    """
     found = Snapshot()
     parent = ""
     for part in folder.split("/"):  # the folder itself and those above it may be links too
@@ -74,7 +78,7 @@ def _walk(root: Path, folder: str, found: Snapshot) -> None:
                 found.foreign.add(path)
             elif entry.name.startswith(".") and entry.name.endswith(TEMPORARY):
                 found.leftovers.append(path)
-            elif (data := _ours(entry.path)) is not None:
+            elif not entry.name.endswith(SOPS_FILE) and (data := _ours(entry.path)) is not None:
                 found.ours[path] = data
             else:
                 found.foreign.add(path)
@@ -114,27 +118,48 @@ def apply(changes: Iterable[tree.Change], root: Path, leftovers: Iterable[str] =
         if change.after is None:
             (root / change.path).unlink(missing_ok=True)
             _prune(root, change.path)
+        elif change.path.endswith(SOPS_FILE):
+            create(root / change.path, change.after)
         else:
             write(root / change.path, change.after)
 
 
 def write(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Replace a file by a whole one; an existing file keeps its permissions, a new one gets `mode` less the umask."""
+    with _whole(path, data, mode) as temporary:
+        temporary.replace(path)
+
+
+def create(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a whole file where none stands.  Raises FileExistsError where one does, or comes in between."""
+    with _whole(path, data, mode) as temporary:
+        path.hardlink_to(temporary)
+
+
+@contextlib.contextmanager
+def _whole(path: Path, data: bytes, mode: int) -> Iterator[Path]:
+    """Give a temporary file beside `path` that holds `data` and is on the disk; it is gone afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}{TEMPORARY}")
-    temporary.unlink(missing_ok=True)
+    temporary = sweep(path)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as stream:
-            if (old := _mode(path)) is not None:
+            old = _mode(path)
+            if old is not None and stat.S_ISREG(old):
                 os.fchmod(stream.fileno(), stat.S_IMODE(old))
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
-    except BaseException:
+        yield temporary
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
+
+
+def sweep(path: Path) -> Path:
+    """Take away what a killed run may have left beside a file; return the name of it."""
+    temporary = path.with_name(f".{path.name}{TEMPORARY}")
+    temporary.unlink(missing_ok=True)
+    return temporary
 
 
 def _prune(root: Path, path: str) -> None:

@@ -77,10 +77,20 @@ def _renamed(new: list[str], names: AbstractSet[str], past: Past) -> Iterator[Re
             message = (
                 f"the key of {old} is left without environments/{old}.yaml, while {_listed(new)} would get a new one"
             )
-            move = f"git mv {folder.rstrip('/')} clusters/{new[0]}"
-            yield RefusedError(
-                message, hint=f"if it was renamed: {move}; if its cluster is gone: keyturn retire {old}, commit"
-            )
+            hint = f"if {old} was renamed: {_move(old, new, past)}; if its cluster is gone: {_retire(old, file, past)}"
+            yield RefusedError(message, hint=hint)
+
+
+def _move(old: str, new: list[str], past: Past) -> str:
+    target = new[0] if len(new) == 1 else f"NEW, where NEW is one of {_listed(new)}"
+    program = "git mv" if path(old) in past.index else "mv"
+    return f"{program} clusters/{old} clusters/{target}"
+
+
+def _retire(old: str, file: str, past: Past) -> str:
+    if file not in past.disk:
+        return "commit that it is gone"
+    return f"keyturn retire {old}{', and commit that' if file in past.head else ''}"
 
 
 def _listed(names: list[str]) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-# Set where keyturn runs inside a hook; they would point git at another repository or index.
+# Set where keyturn runs inside a hook; they would point git at another repository or index, or at other paths.
 _LOCAL: Final = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -21,10 +21,14 @@ _LOCAL: Final = (
     "GIT_CONFIG_COUNT",
     "GIT_CONFIG_PARAMETERS",
     "GIT_DIR",
+    "GIT_GLOB_PATHSPECS",
     "GIT_GRAFT_FILE",
+    "GIT_ICASE_PATHSPECS",
     "GIT_IMPLICIT_WORK_TREE",
     "GIT_INDEX_FILE",
     "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS",
     "GIT_NO_REPLACE_OBJECTS",
     "GIT_OBJECT_DIRECTORY",
     "GIT_PREFIX",
@@ -32,6 +36,10 @@ _LOCAL: Final = (
     "GIT_SHALLOW_FILE",
     "GIT_WORK_TREE",
 )
+
+
+# A user's own settings would change what log answers.
+_SETTINGS: Final = ("log.diffMerges=separate", "log.follow=false", "log.showRoot=true", "log.showSignature=false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,8 @@ def top(root: Path) -> Path | None:
 def _git(root: Path, *arguments: str) -> process.Result:
     env = {name: value for name, value in os.environ.items() if name not in _LOCAL}
     env |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
-    return process.run(["git", *arguments], cwd=root, env=env)
+    options = [word for setting in _SETTINGS for word in ("-c", setting)]
+    return process.run(["git", *options, *arguments], cwd=root, env=env)
 
 
 def _reason(stderr: bytes) -> str:

@@ -5,7 +5,6 @@ The private half is written to its own file and is never returned, shown or logg
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyrage
 
+from generator import files
 from generator.errors import RefusedError, ToolError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def recipient(file: Path) -> str | None:
     for line in re.findall(r"(?m)^AGE-SECRET-KEY-1[0-9A-Z]+", text):
         try:
             return str(pyrage.x25519.Identity.from_str(line).to_public())
-        except pyrage.IdentityError:  # its text would quote the line
+        except pyrage.IdentityError:
             continue
     raise RefusedError(f"{file} holds no age identity that can be read here", hint="write .sops.yaml by hand")
 
@@ -59,9 +59,5 @@ def make(file: Path) -> str:
     public = str(identity.to_public())
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(f"# created: {created}\n# public key: {public}\n{identity}\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    files.create(file, f"# created: {created}\n# public key: {public}\n{identity}\n".encode(), 0o600)
     return public

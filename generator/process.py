@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import shlex
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,9 @@ from generator.errors import ToolError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+
+_log = logging.getLogger("keyturn")  # argv never holds a secret, so it may be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +32,14 @@ class Result:
 
 
 def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: bytes = b"", seconds: float = 60) -> Result:
-    """Run a program to its end; `stdin` is all it can read.
+    """Run a program to its end; `stdin` is all it can read.  Go programs trust $PWD, so it is made to fit `cwd`.
 
     Raises ToolError where it cannot be started or takes longer than `seconds`; never for its exit code.
     """
+    start = time.monotonic()
     try:
         done = subprocess.run(
-            argv, cwd=cwd, env=dict(env), input=stdin, capture_output=True, timeout=seconds, check=False
+            argv, cwd=cwd, env={**env, "PWD": str(cwd)}, input=stdin, capture_output=True, timeout=seconds, check=False
         )
     except FileNotFoundError:
         raise ToolError(f"{argv[0]} is not to be found") from None
@@ -40,4 +47,5 @@ def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: bytes 
         raise ToolError(f"{argv[0]} did not answer within {seconds:g} s") from None
     except OSError as error:
         raise ToolError(f"{argv[0]} cannot be started: {error.strerror}") from None
+    _log.info("ran %s in %.2f s, exit %d", shlex.join(argv), time.monotonic() - start, done.returncode)
     return Result(done.returncode, done.stdout, done.stderr)

@@ -14,6 +14,7 @@ from generator import cilium, secret, tree
 from generator.emit import emit, scalar
 from generator.errors import InputError
 from generator.model import Environment
+from generator.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,14 +104,13 @@ class Renderer:
     def _file(self, path: str, name: str, values: Mapping[str, object]) -> bytes:
         try:
             text = self._jinja.get_template(path + SUFFIX).render(values)
+            return (tree.header(name) + text).encode()
         except jinja2.TemplateSyntaxError as error:
             raise InputError(f"{error.filename or error.name}:{error.lineno}: {error.message}") from None
-        except jinja2.TemplateNotFound as error:
-            raise InputError(f"{path}{SUFFIX}: no template {error.name}") from None
         except _TEMPLATE_ERRORS as error:
-            place = self._place(error.__traceback__) or path + SUFFIX
-            raise InputError(f"{place}: {type(error).__name__}: {error} (for environment {name})") from None
-        return (tree.header(name) + text).encode()
+            place = self._place(error.__traceback__) or f"templates/{path}{SUFFIX}"
+            what = f"no template {error.name}" if isinstance(error, jinja2.TemplateNotFound) else str(error)
+            raise InputError(f"{place}: {redact(what)}", hint=f"it failed for environment {name}") from None
 
     def _place(self, traceback: TracebackType | None) -> str:
         place = ""
@@ -128,6 +128,7 @@ _TEMPLATE_ERRORS: Final = (
     ArithmeticError,
     AttributeError,
     LookupError,
+    MemoryError,
     RecursionError,
     TypeError,
     ValueError,

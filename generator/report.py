@@ -11,8 +11,7 @@ from generator import tree
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from generator.app.render import Outcome
-    from generator.app.retire import Retired
+    from generator.outcome import Outcome, Retired
 
 
 def as_json(value: object) -> str:
@@ -41,7 +40,7 @@ def rendered_lines(outcome: Outcome, *, check: bool) -> Iterator[str]:
     yield from map(str, outcome.changes)
     count = Counter(change.action for change in outcome.changes)
     unchanged = sum(rendered.unchanged for rendered in outcome.environments)
-    number = len(outcome.environments)
+    number = sum(not rendered.gone for rendered in outcome.environments)
     yield (
         f"{number} {'environment' if number == 1 else 'environments'}: {count['created']} created, "
         f"{count['updated']} updated, {count['removed']} removed, {unchanged} unchanged"
@@ -52,7 +51,7 @@ def rendered_lines(outcome: Outcome, *, check: bool) -> Iterator[str]:
 def diff_lines(outcome: Outcome) -> Iterator[str]:
     """Yield a unified diff; of a file that is made in the real run only, its name."""
     for change in outcome.changes:
-        if change.action == "created" and not change.after:
+        if change.after == tree.UNMADE:
             yield f"# {change.path} would be made; its content is chance and ciphertext\n"
         else:
             yield from tree.diff(change)

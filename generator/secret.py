@@ -5,12 +5,12 @@ The annotations are what a reviewer, a keyless CI job and `flux diff` can see; t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from generator.cilium import SECRET_KEY, SECRET_NAME
 from generator.emit import emit
-from generator.yamlio import Node
+from generator.nodes import Node
+from generator.shapes import described
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from generator.findings import Finding
     from generator.keys import Key
     from generator.model import Environment
-    from generator.yamlio import Plain
+    from generator.nodes import Plain
 
 HEADER: Final = "# Written once by keyturn; to change it: keyturn rotate\n"
 FILE: Final = f"secrets/{SECRET_NAME}.sops.yaml"
@@ -50,12 +50,19 @@ def document(key: Key, namespace: str, created: datetime) -> str:
     return HEADER + emit(secret)
 
 
-@dataclass(frozen=True, slots=True)
-class Clear:
-    """What the clear part of a Secret says of its key; a missing annotation is empty text."""
+def clear_values(root: Node) -> Iterator[Finding]:
+    """Yield where a value that sops encrypts stands in clear, whatever the `sops` block says."""
+    if root.get("sops") is None:
+        yield root.finding("clear-secret", "the Secret is not encrypted", _SPENT)
+        return
+    for part in ("data", "stringData"):
+        node = root.get(part)
+        for value in node.value.values() if node and isinstance(node.value, dict) else ():
+            if not str(value.value).startswith("ENC["):
+                yield value.finding("clear-secret", "a value of the Secret is not encrypted", _SPENT)
 
-    algorithm: str
-    key_bits: str
+
+_SPENT: Final = "take it out of git; what it held is spent"
 
 
 def check(root: Node, environment: Environment) -> Iterator[Finding]:
@@ -72,20 +79,14 @@ def check(root: Node, environment: Environment) -> Iterator[Finding]:
     for path, value in expected.items():
         node = root.get(path) or Node(None, root.source, root.line, root.column)
         if node.value != value:
-            message = f"the Secret's {path} is {node.value!r}, and the environment needs {value!r}"
+            message = f"the Secret's {path} is {described(node)}, and the environment needs {value!r}"
             hint = "cilium.namespace is fixed once a Secret exists" if path == "metadata.namespace" else _RESTORE
             yield node.finding("secret-reference", message, hint)
     if not any(root.get(f"{part}.{SECRET_KEY}") for part in ("stringData", "data")):
         yield root.finding("secret-reference", f"the Secret has no data key {SECRET_KEY!r}", _RESTORE)
-    if root.get("sops") is None:
-        yield root.finding("clear-secret", "the Secret is not encrypted", "take it out of git; its key is spent")
 
 
-_RESTORE: Final = "git restore it"
-
-
-def clear(root: Node) -> Clear:
-    return Clear(annotation(root, "algorithm"), annotation(root, "key-bits"))
+_RESTORE: Final = "bring back the file that keyturn wrote"
 
 
 def annotation(root: Node, name: str) -> str:

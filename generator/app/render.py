@@ -6,63 +6,32 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from generator import files, firstkeys, secret, tree, workspace, yamlio
-from generator.app import keymaking
+from generator.app import keymaking, recipients
 from generator.errors import InputError, RefusedError
-from generator.findings import Finding, errors, tidy
+from generator.findings import Finding, InvalidError, errors, tidy
 from generator.keys import algorithm
+from generator.outcome import Outcome, Rendered
 from generator.render import Renderer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from generator.findings import Level
     from generator.model import Environment
+    from generator.nodes import Node
 
 CLUSTERS: Final = "clusters"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user asked for; no names means every environment."""
+    """What the user asked for; no names means every environment, `check` that nothing is written."""
 
     keys: keymaking.Options
     names: tuple[str, ...] = ()
+    check: bool = False
     strict: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """One folder of `clusters/`: what changed, or would, and how many files did not."""
-
-    name: str
-    changes: list[tree.Change]
-    unchanged: int
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run did, or with `check` would do.
-
-    `notices` and `details` are for people; `config` is set where `.sops.yaml` is new.
-    """
-
-    environments: list[Rendered]
-    warnings: list[Finding]
-    notices: list[str] = field(default_factory=list)
-    details: list[str] = field(default_factory=list)
-    config: tree.Change | None = None
-
-    @property
-    def changes(self) -> list[tree.Change]:
-        own = [self.config] if self.config else []
-        return own + [change for rendered in self.environments for change in rendered.changes]
-
-
-class InvalidError(InputError):
-    """The environments are refused; every finding says why."""
-
-    def __init__(self, findings: list[Finding]) -> None:
-        super().__init__(f"{len(findings)} findings")
-        self.findings = findings
 
 
 def render(root: Path, options: Options) -> Outcome:
@@ -86,18 +55,13 @@ def render(root: Path, options: Options) -> Outcome:
     if errors(findings, strict=options.strict):
         raise InvalidError(findings)
     _refuse_foreign(plans)
-    made = keymaking.Made()
-    try:
-        keymaking.make(root, [one for plan in plans for one in plan.keyless], space.names, options.keys, made)
-        outcome = _outcome(plans, made, findings)
-        if not options.keys.check:
-            leftovers = [path for plan in plans for path in plan.snapshot.leftovers]
-            changes = [change for rendered in outcome.environments for change in rendered.changes]
-            files.apply(changes, root, leftovers)
-    except BaseException as error:
-        for notice in made.notices:  # an identity may have been made before things went wrong
-            error.add_note(notice)
-        raise
+    keyless = [one for plan in plans for one in plan.keyless]
+    made = keymaking.make(root, keyless, space.names, options.keys, check=options.check)
+    outcome = _outcome(plans, made, findings)
+    if not options.check:
+        changes = [change for rendered in outcome.environments for change in rendered.changes]
+        files.apply(changes, root, [path for plan in plans for path in plan.snapshot.leftovers])
+        recipients.sweep(root)
     return outcome
 
 
@@ -134,31 +98,40 @@ def _plan(root: Path, environment: Environment, renderer: Renderer) -> _Plan:
 
 
 def _secret_findings(root: Path, path: str, environment: Environment) -> list[Finding]:
-    data = files.read(root, path, yamlio.MAX_BYTES + 1) or b""
-    node, findings = yamlio.read(data, path)
+    """What is wrong with an existing Secret; for a protected environment, what render cannot mend is an error."""
+    node, findings = _read_secret(root, path)
+    level: Level = "error" if environment.protected else "warning"
     if environment.encryption.type != "ipsec":
         hint = f"keyturn retire {environment.name} takes it away once no node uses it"
-        return [Finding(path, 0, 0, "unused-secret", "warning", "the Secret is kept, and not asked for", hint)]
+        message = f"the Secret is kept, and encryption.type is {environment.encryption.type}"
+        return [*findings, Finding(path, 0, 0, "unused-secret", level, message, hint)]
     if node is None or findings:
         return findings
     wrong = list(secret.check(node, environment))
-    return wrong or list(_other_algorithm(node, environment))
+    return wrong or list(_other_algorithm(node, environment, level))
 
 
-def _other_algorithm(node: yamlio.Node, environment: Environment) -> list[Finding]:
+def _read_secret(root: Path, path: str) -> tuple[Node | None, list[Finding]]:
+    node, findings = yamlio.read(files.read(root, path, yamlio.MAX_BYTES + 1) or b"", path)
+    if node is not None:
+        findings += secret.clear_values(node)
+    return node, findings
+
+
+def _other_algorithm(node: Node, environment: Environment, level: Level) -> Iterator[Finding]:
     seen = secret.annotation(node, "algorithm"), secret.annotation(node, "key-bits")
     ipsec = environment.encryption.ipsec
     used = algorithm(ipsec.algorithm, ipsec.key_size)
-    if seen == (str(used), str(used.key_bits)):
-        return []
-    message = f"the Secret holds {seen[0] or '?'} with {seen[1] or '?'} bits, not {used} with {used.key_bits}"
-    hint = "render never changes a key; say in the environment what the Secret holds"
-    return [Finding(node.source, 0, 0, "other-algorithm", "warning", message, hint)]
+    if seen != (str(used), str(used.key_bits)):
+        holds = f"{seen[0]} with {seen[1]} bits" if all(seen) else "an algorithm that its annotations do not tell"
+        message = f"the Secret holds {holds}, not {used} with {used.key_bits} bits"
+        hint = "render never changes a key; say in the environment what the Secret holds"
+        yield Finding(node.source, 0, 0, "other-algorithm", level, message, hint)
 
 
 def _refuse_foreign(plans: list[_Plan]) -> None:
-    if blocked := [path for plan in plans for path in plan.in_the_way()]:
-        message = f"not written by keyturn: {', '.join(blocked)}"
+    if blocked := {path for plan in plans for path in plan.in_the_way()}:
+        message = f"not written by keyturn: {', '.join(sorted(blocked))}"
         raise RefusedError(message, hint="move it away, then render again; nothing was written")
 
 
@@ -167,9 +140,10 @@ def _left_over(root: Path, name: str) -> _Plan:
     plan = _Plan(name, files.snapshot(root, f"{CLUSTERS}/{name}"))
     path = firstkeys.path(name)
     if path in plan.snapshot.foreign:
+        plan.findings = _read_secret(root, path)[1]
         hint = f"keyturn retire {name} takes it away once the cluster is gone"
         message = f"the Secret is kept, and there is no environments/{name}.yaml"
-        plan.findings = [Finding(path, 0, 0, "unused-secret", "warning", message, hint)]
+        plan.findings.append(Finding(path, 0, 0, "unused-secret", "warning", message, hint))
     return plan
 
 
@@ -184,5 +158,5 @@ def _outcome(plans: list[_Plan], made: keymaking.Made, findings: list[Finding]) 
         kept = plan.has_secret and plan.environment is not None
         unchanged = sum(plan.snapshot.ours.get(path) == data for path, data in wanted.items()) + kept
         if plan.environment is not None or changes:
-            rendered.append(Rendered(plan.name, changes, unchanged))
-    return Outcome(rendered, findings, made.notices, made.details, made.config)
+            rendered.append(Rendered(plan.name, changes, unchanged, plan.environment is None))
+    return Outcome(rendered, findings, made.config)

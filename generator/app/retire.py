@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from generator import cilium, files, firstkeys, git, tree, workspace, yamlio
-from generator.app.render import InvalidError
 from generator.errors import InputError, RefusedError
-from generator.findings import errors, tidy
+from generator.findings import InvalidError, errors, tidy
+from generator.outcome import Retired
 from generator.shapes import nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Retired:
-    """What was removed; `commit` is where git still has it."""
-
-    environment: str
-    change: tree.Change
-    commit: str
-
-
 def retire(root: Path, name: str) -> Retired:
     """Remove the Secret of an environment that does not ask for it any more.
 
-    Raises InputError where there is none, RefusedError where it is still asked for, is not ours, or is not in git.
+    Raises InputError where there is none, RefusedError where it is still asked for or is not keyturn's.
     """
     path = firstkeys.path(name)
     having = [folder for folder in files.folders(root, "clusters") if (root / firstkeys.path(folder)).is_file()]
@@ -37,16 +27,17 @@ def retire(root: Path, name: str) -> Retired:
     _refuse_needed(root, name)
     data = files.read(root, path, yamlio.MAX_BYTES + 1) or b""
     _refuse_foreign(data, path)
-    repository = git.find(root)
-    if repository is None:
-        raise RefusedError(f"{path} is in no git repository and could not be had back", hint="remove it by hand")
-    if not repository.has_commit() or repository.committed(path) != data:
-        raise RefusedError(
-            f"{path} is not in HEAD as it stands here", hint="commit it first, so that it can be had back"
-        )
     change = tree.Change("removed", path, data, None)
+    commit = _kept_in(root, path, data)
     files.apply([change], root)
-    return Retired(name, change, repository.history(path)[path])
+    return Retired(name, change, commit)
+
+
+def _kept_in(root: Path, path: str, data: bytes) -> str | None:
+    repository = git.find(root)
+    if repository is None or not repository.has_commit() or repository.committed(path) != data:
+        return None
+    return repository.history(path)[path]
 
 
 def _refuse_needed(root: Path, name: str) -> None:
