@@ -100,7 +100,7 @@ def _matches(rule: Node, path: str) -> bool:
     pattern = rule.get("path_regex")
     if pattern is None or pattern.value in (None, ""):
         return True
-    reason = "named classes" if "[[:" in pattern.text else ""
+    reason = "named classes" if re.search(r"\[:\^?\w+:\]", pattern.text) else ""
     try:
         found = re.search("" if reason else str(pattern.value), path)
     except re.error as error:

@@ -34,6 +34,7 @@ class Past:
     index: AbstractSet[str] = frozenset()  # files of the index under clusters/
     history: Mapping[str, str] = field(default_factory=dict)  # file -> last commit that wrote it
     shallow: bool = False
+    folders: AbstractSet[str] = frozenset()  # those of the environments that need a key
     disk: AbstractSet[str] = frozenset()  # files of ours under clusters/, and every Secret
 
 
@@ -82,9 +83,19 @@ def _renamed(new: list[str], names: AbstractSet[str], past: Past) -> Iterator[Re
 
 
 def _move(old: str, new: list[str], past: Past) -> str:
+    """The commands that give the key of `old` to the environment it was renamed to."""
     target = new[0] if len(new) == 1 else f"NEW, where NEW is one of {_listed(new)}"
-    program = "git mv" if path(old) in past.index else "mv"
-    return f"{program} clusters/{old} clusters/{target}"
+    tracked = path(old) in past.index or path(old) in past.head
+    if f"clusters/{target}/secrets" in past.folders:
+        what, where = path(old), f"clusters/{target}/secrets/"
+    elif f"clusters/{target}" in past.folders:
+        what, where = f"clusters/{old}/secrets", f"clusters/{target}/"
+    else:
+        what, where = f"clusters/{old}", f"clusters/{target}"
+    move = f"{'git mv' if tracked else 'mv'} {what} {where}"
+    if path(old) in past.disk:
+        return move
+    return f"git restore {'' if path(old) in past.index else '--staged --worktree '}clusters/{old} && {move}"
 
 
 def _retire(old: str, file: str, past: Past) -> str:

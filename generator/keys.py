@@ -48,11 +48,11 @@ class Algorithm:
 
 def algorithm(name: str, key_size: int) -> Algorithm:
     """Return the algorithm that cilium-cli calls `name`; `key_size` is the AES bits of rfc4106-gcm-aes alone."""
-    if name == "cbc-aes-sha256":
-        return Algorithm("hmac(sha256)", CBC, key_bits=128, auth_bits=128)
-    if name == "cbc-aes-sha512":
-        return Algorithm("hmac(sha512)", CBC, key_bits=128, auth_bits=256)
-    return Algorithm("", GCM, key_bits=key_size, icv_bits=DEFAULT_ICV)
+    return {
+        "rfc4106-gcm-aes": Algorithm("", GCM, key_bits=key_size, icv_bits=DEFAULT_ICV),
+        "cbc-aes-sha256": Algorithm("hmac(sha256)", CBC, key_bits=128, auth_bits=128),
+        "cbc-aes-sha512": Algorithm("hmac(sha512)", CBC, key_bits=128, auth_bits=256),
+    }[name]
 
 
 @dataclass(frozen=True, slots=True)

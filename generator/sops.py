@@ -118,7 +118,7 @@ def _is_wrapper(program: str) -> bool:
     """Whether it is a script: the wheel's entry point, which would start Python first."""
     with Path(program).open("rb") as stream:
         start = stream.read(128)
-    return start.startswith(b"#!") and b"python" in start
+    return start.startswith(b"#!") and b"python" in start.splitlines()[0]
 
 
 def _version(program: str, folder: Path) -> tuple[int, ...]:

@@ -86,7 +86,8 @@ def _syntax(error: Any, source: str) -> Finding:
     problem = getattr(error, "problem", None) or "not readable"
     context = getattr(error, "context", None)
     message = f"not YAML: {context + ', ' if context else ''}{problem}"
-    return Finding(source, line, column, "yaml-syntax", "error", message, "see the line before too")
+    hint = "quote what holds the colon" if "':'" in problem else "see the line before too"
+    return Finding(source, line, column, "yaml-syntax", "error", message, hint)
 
 
 @dataclass(slots=True)
@@ -203,8 +204,7 @@ class _Builder:
         if depth > MAX_DEPTH:
             raise UnreadableError("depth", f"more than {MAX_DEPTH} levels", "flatten it", _at(event))
         self.count(event, target.nodes)
-        if self.stack:
-            self.stack[-1].deepest = max(self.stack[-1].deepest, depth)
+        self.stack[-1].deepest = max(self.stack[-1].deepest, depth)  # an anchor stands in something, and so does this
         line, column = _at(event)
         self.attach(Node(target.node.value, self.source, line, column, text=target.node.text))
 

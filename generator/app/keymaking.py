@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -77,25 +77,27 @@ def _unmade(environments: list[Environment]) -> dict[str, bytes]:
 
 def _refuse_known(root: Path, environments: list[Environment], names: list[str]) -> None:
     new = [environment.name for environment in environments]
-    if reasons := list(firstkeys.refusals(new, set(names), _past(root, names))):
+    if reasons := list(firstkeys.refusals(new, set(names), _past(root, new, names))):
         raise reasons[0] if len(reasons) == 1 else ManyRefusedError(reasons)
 
 
-def _past(root: Path, names: list[str]) -> firstkeys.Past:
+def _past(root: Path, new: list[str], names: list[str]) -> firstkeys.Past:
     disk: set[str] = set()
     for name in files.folders(root, "clusters"):
         if name not in names:
             found = files.snapshot(root, f"clusters/{name}")
             disk |= found.ours.keys() | (found.foreign & {firstkeys.path(name)})
+    places = (f"clusters/{name}{below}" for name in new for below in ("", "/secrets"))
+    known = firstkeys.Past(disk=disk, folders={place for place in places if (root / place).is_dir()})
     repository = git.find(root)
     if repository is None:
-        return firstkeys.Past(disk=disk)
+        return known
+    known = replace(known, index=repository.index("clusters"))
     if not repository.has_commit():
-        return firstkeys.Past(index=repository.index("clusters"), disk=disk)
-    return firstkeys.Past(
+        return known
+    return replace(
+        known,
         head=repository.head(["clusters", "environments"]),
-        index=repository.index("clusters"),
         history=repository.history(firstkeys.SECRETS),
         shallow=repository.is_shallow(),
-        disk=disk,
     )
