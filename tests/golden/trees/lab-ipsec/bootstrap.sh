@@ -1,0 +1,88 @@
+# Rendered by keyturn from environments/lab-ipsec.yaml; edits are overwritten
+# shellcheck shell=sh
+#
+# Brings cluster lab-ipsec to where git takes over: a cluster without a CNI cannot run an engine, so Cilium is
+# installed once by hand, with the chart, values and key that git holds.  Review it, then run it from anywhere:
+#
+#   sh bootstrap.sh [ARGUMENTS OF flux bootstrap git]
+#
+# A second run does no harm.  It stops where the cluster is another one or holds another key.
+set -eu
+CDPATH='' cd -- "$(dirname -- "$0")/../.."
+
+say() { printf '%s\n' "bootstrap.sh: $*" >&2; }
+die() { say "$*"; exit 1; }
+need() { command -v "$1" >/dev/null || die "$1 is not on PATH"; }
+
+context=${KUBE_CONTEXT:-kind-kind}
+namespace=kube-system
+tree=clusters/lab-ipsec
+kube() { kubectl --context "$context" "$@"; }
+
+need kubectl
+need helm
+need flux
+need git
+git ls-files --error-unmatch "$tree/flux" >/dev/null 2>&1 || die "$tree is not in git, where Flux reads it; commit it and push"
+secret=$tree/secrets/cilium-ipsec-keys.sops.yaml
+sops=sops
+command -v sops >/dev/null || sops=.venv/bin/sops
+need "$sops"
+[ -f "$secret" ] || die "$secret is missing: keyturn render lab-ipsec"
+"$sops" decrypt "$secret" >/dev/null || die "no private key at hand for $secret"
+
+if [ -z "${KUBE_CONTEXT:-}" ]; then
+  need kind
+  clusters=$(kind get clusters)
+  if ! printf '%s\n' "$clusters" | grep -qxF kind; then
+    say "making the kind cluster kind"
+    kind create cluster --config "$tree/kind.yaml"
+  fi
+fi
+
+there=$(kube -n "$namespace" get configmap cilium-config --ignore-not-found -o 'jsonpath={.data.cluster-name}')
+[ -z "$there" ] || [ "$there" = lab-ipsec ] ||
+  die "context $context is cluster $there, not lab-ipsec"
+
+kube create namespace "$namespace" --dry-run=client -o yaml | kube apply --server-side -f -
+git_has=$(sed -n 's|^ *keyturn/fingerprint: *||p' "$secret")
+found=$(kube -n "$namespace" get secret cilium-ipsec-keys --ignore-not-found -o name)
+if [ -n "$found" ]; then
+  cluster_has=$(kube -n "$namespace" get secret cilium-ipsec-keys -o 'jsonpath={.metadata.annotations.keyturn/fingerprint}')
+  [ "$cluster_has" = "$git_has" ] || die "the cluster holds another key than $secret"
+fi
+say "applying the key $git_has"
+"$sops" decrypt "$secret" | kube apply --server-side -f -
+
+say "installing Cilium 1.16.0"
+helm upgrade --install cilium cilium --repo https://helm.cilium.io \
+  --version 1.16.0 --kube-context "$context" --namespace "$namespace" --values "$tree/cilium/values.yaml"
+kube -n "$namespace" rollout status daemonset/cilium --timeout=10m
+
+kube create namespace flux-system --dry-run=client -o yaml | kube apply --server-side -f -
+found=$(kube -n flux-system get secret sops-age --ignore-not-found -o name)
+if [ -n "$found" ]; then
+  say "keeping the cluster's decryption key sops-age"
+else
+  config=$HOME/.config
+  [ "$(uname)" != Darwin ] || config="$HOME/Library/Application Support"
+  identity=${ENGINE_AGE_KEY_FILE:-${SOPS_AGE_KEY_FILE:-${XDG_CONFIG_HOME:-$config}/sops/age/keys.txt}}
+  [ -f "$identity" ] || die "no age identity in $identity; set ENGINE_AGE_KEY_FILE, or make sops-age by hand"
+  [ "$(grep -c '^AGE-SECRET-KEY-' "$identity")" -eq 1 ] ||
+    die "$identity holds more than this cluster may have; put its one identity into a file and set ENGINE_AGE_KEY_FILE"
+  say "giving Flux the decryption key sops-age"
+  kube -n flux-system create secret generic sops-age --from-file=age.agekey="$identity" \
+    --dry-run=client -o yaml | kube apply --server-side -f -
+fi
+
+url=${GIT_URL:-$(git config --get remote.origin.url || true)}
+[ -n "$url" ] || die "no git remote; set GIT_URL to the address that the cluster can read"
+case $url in
+  *://*:*@*) die "the remote's address holds a password; set GIT_URL to one without" ;;
+  *://* | /*) ;;
+  *:*) url=ssh://${url%%:*}/${url#*:} ;; # git@host:path, which flux does not take
+esac
+say "handing over to Flux, which reads $url"
+flux bootstrap git --context "$context" --namespace flux-system --url "$url" --branch main \
+  --path=clusters/lab-ipsec/flux "$@"
+say "done"
