@@ -103,9 +103,9 @@ def empty_and_render(root: Path, home: Path) -> None:
 
 
 def bare_sops(root: Path) -> float:
-    program = sops.find(root / ".sops.yaml")
+    program = sops.find(root)
     text = b"apiVersion: v1\nkind: Secret\nstringData:\n  keys: x\n"
-    command = [program.program, "encrypt", "--encrypted-regex", secret.ENCRYPTED, "--input-type", "yaml"]
+    command = [program, "encrypt", "--encrypted-regex", secret.ENCRYPTED, "--input-type", "yaml"]
     command += ["--output-type", "yaml", "--filename-override", "clusters/a/secrets/b.sops.yaml"]
 
     def once(_: int) -> None:
