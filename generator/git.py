@@ -128,7 +128,8 @@ def top(root: Path) -> Path | None:
 
 def _git(root: Path, *arguments: str) -> process.Result:
     env = {name: value for name, value in os.environ.items() if name not in _LOCAL}
-    env |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    # A partial clone fetches what it lacks; what is missing is told instead.
+    env |= {"LC_ALL": "C", "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     options = [word for setting in _SETTINGS for word in ("-c", setting)]
     return process.run(["git", *options, *arguments], cwd=root, env=env)
 

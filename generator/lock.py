@@ -43,8 +43,10 @@ def hold(root: Path, wait: float = WAIT) -> Iterator[None]:
         stream.truncate(0)
         stream.write(f"process {os.getpid()}\n")
         stream.flush()
-        yield
-        stream.truncate(0)
+        try:
+            yield
+        finally:
+            stream.truncate(0)
 
 
 def _taken(descriptor: int) -> bool:

