@@ -166,9 +166,8 @@ def _prune(root: Path, path: str) -> None:
     """Remove the folders that a removed file leaves empty, but never `clusters` itself."""
     parent = path.rpartition("/")[0]
     while "/" in parent:
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                (root / parent).rmdir()
-            except OSError:  # not empty: somebody else's files stand here
-                return
+        try:
+            (root / parent).rmdir()
+        except OSError:  # not empty: somebody else's files stand here
+            return
         parent = parent.rpartition("/")[0]
