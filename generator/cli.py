@@ -126,6 +126,8 @@ def _answer(talk: Talk, outcome: Outcome, output: str, *, check: bool, diff: boo
     for warning in outcome.warnings:
         click.echo(str(warning), err=True)
     if output == "json":
+        if outcome.config:
+            say(f"{outcome.config}{' (checked only)' if check else ''}")
         click.echo(report.as_json(report.rendered_json(outcome)))
         return
     for line in report.diff_lines(outcome) if diff else ():
@@ -155,7 +157,7 @@ def retire(ctx: click.Context, /, environment: str, output: str) -> None:
     else:
         talk.answer(str(retired.change))
     if retired.commit is None:
-        say("no commit held that Secret: its key cannot be had back")
+        say("git does not hold that Secret as it stood here, so it cannot be had back")
     else:
         say(f"git keeps the Secret: git show {retired.commit}:./{retired.change.path}")
 

@@ -78,9 +78,9 @@ class Repository:
                 found.setdefault(name, commit)
         return found
 
-    def committed(self, path: str) -> bytes | None:
-        """Return a file as HEAD has it, or None."""
-        result = self._run("cat-file", "blob", f"HEAD:./{path}")
+    def blob(self, revision: str, path: str) -> bytes | None:
+        """Return a file as a revision has it, or None."""
+        result = self._run("cat-file", "blob", f"{revision}:./{path}")
         return result.stdout if result.code == 0 else None
 
     def _names(self, *arguments: str) -> list[str]:
@@ -128,8 +128,8 @@ def top(root: Path) -> Path | None:
 
 def _git(root: Path, *arguments: str) -> process.Result:
     env = {name: value for name, value in os.environ.items() if name not in _LOCAL}
-    # A partial clone fetches what it lacks; what is missing is told instead.
-    env |= {"LC_ALL": "C", "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    # A partial clone would fetch what it lacks: no protocol is allowed, and what is missing is told instead.
+    env |= {"LC_ALL": "C", "GIT_ALLOW_PROTOCOL": "none", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     options = [word for setting in _SETTINGS for word in ("-c", setting)]
     return process.run(["git", *options, *arguments], cwd=root, env=env)
 

@@ -109,8 +109,12 @@ class Renderer:
             raise InputError(f"{error.filename or error.name}:{error.lineno}: {error.message}") from None
         except _TEMPLATE_ERRORS as error:
             place = self._place(error.__traceback__) or f"templates/{path}{SUFFIX}"
-            what = f"no template {error.name}" if isinstance(error, jinja2.TemplateNotFound) else str(error)
-            raise InputError(f"{place}: {redact(what)}", hint=f"it failed for environment {name}") from None
+            what = (
+                f"no template {error.name}"
+                if isinstance(error, jinja2.TemplateNotFound)
+                else str(error) or type(error).__name__
+            )
+            raise InputError(f"{place}: {redact(what.rstrip('.'))}", hint=f"it failed for environment {name}") from None
 
     def _place(self, traceback: TracebackType | None) -> str:
         place = ""

@@ -33,6 +33,13 @@ def find_root(start: Path) -> Path:
     raise InputError(f"no {FOLDER}/ in {start} or above it", hint="go to the repository, or name it with --root")
 
 
+def _own(folder: Path) -> Path:
+    """Return a folder of the workspace that is no link: what it leads to would be somebody else's files."""
+    if folder.is_symlink():
+        raise InputError(f"{folder} is a link", hint="make it a folder")
+    return folder
+
+
 def named_root(root: Path) -> Path:
     """Return the root that somebody named, once it is one."""
     if not (root / FOLDER).is_dir():
@@ -55,11 +62,11 @@ def load(root: Path, wanted: Iterable[str] = ()) -> Workspace:
     Raises InputError where there is no such environment.
     """
     space = Workspace()
-    folder = root / FOLDER
+    folder = _own(root / FOLDER)
     strays: list[Finding] = []
     space.names = [file.stem for file in _files(folder, FOLDER, strays) if file.stem != _DEFAULTS]
     chosen = _chosen(space.names, list(wanted))
-    groups = _Groups(folder / "groups")
+    groups = _Groups(_own(folder / "groups"))
     defaults = _defaults(folder, space.findings)
     for name in chosen:
         environment, findings = _environment(folder / f"{name}.yaml", defaults, groups)
@@ -173,8 +180,8 @@ def _environment(file: Path, defaults: Node | None, groups: _Groups) -> tuple[En
 
 
 def _read(file: Path, source: str) -> tuple[Node | None, list[Finding]]:
-    if not file.is_file():  # a pipe would wait for ever
-        return None, [Finding(source, 0, 0, "stray-file", "error", "is not a file", "")]
+    if file.is_symlink() or not file.is_file():  # a link may lead to a secret, a pipe would wait for ever
+        return None, [Finding(source, 0, 0, "stray-file", "error", "is no regular file", "write it here")]
     with file.open("rb") as stream:
         node, findings = yamlio.read(stream.read(yamlio.MAX_BYTES + 1), source)
     if node is not None and not isinstance(node.value, dict | None):
@@ -192,7 +199,7 @@ def templates(root: Path) -> tuple[dict[str, Template], list[Finding]]:
     here = Path(__file__).parent
     packaged = here / "templates" if (here / "templates").is_dir() else here.parent / "templates"
     found = dict(_templates(packaged, "templates"))
-    own = dict(_templates(root / "templates", "templates")) if root / "templates" != packaged else {}
+    own = dict(_templates(_own(root / "templates"), "templates")) if root / "templates" != packaged else {}
     known = [path + SUFFIX for path in FILES]
     findings = []
     for name, template in own.items():
@@ -206,6 +213,8 @@ def templates(root: Path) -> tuple[dict[str, Template], list[Finding]]:
 def _templates(folder: Path, shown: str) -> Iterator[tuple[str, Template]]:
     for file in sorted(folder.rglob(f"*{SUFFIX}")) if folder.is_dir() else ():
         name = file.relative_to(folder).as_posix()
+        if file.is_symlink() or not file.is_file():
+            raise InputError(f"{shown}/{name}: is no regular file", hint="write the template here")
         try:
             text = file.read_text("utf-8")
         except UnicodeDecodeError:

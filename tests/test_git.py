@@ -119,7 +119,7 @@ def test_branch_without_a_commit_has_an_index_and_no_head(repo: Repo) -> None:
 
     found = asked(repo.root)
 
-    assert (found.has_commit(), found.index("clusters"), found.committed(A)) == (False, {A}, None)
+    assert (found.has_commit(), found.index("clusters"), found.blob("HEAD", A)) == (False, {A}, None)
     with pytest.raises(ToolError) as refused:
         found.head(["clusters"])
     assert str(refused.value) == "git ls-tree failed: Not a valid object name HEAD"
@@ -135,7 +135,7 @@ def test_head_and_index_are_told_apart(tree: Repo) -> None:
     found = asked(tree.root)
 
     assert (found.has_commit(), found.head(["clusters"]), found.index("clusters")) == (True, {A}, {B})
-    assert (found.committed(A), found.committed(B)) == (b"first\n", None)
+    assert (found.blob("HEAD", A), found.blob("HEAD", B)) == (b"first\n", None)
 
 
 def test_head_lists_the_folders_that_were_asked_for(tree: Repo) -> None:
@@ -156,7 +156,7 @@ def test_paths_are_relative_to_the_workspace_inside_the_repository(tree: Repo) -
     found = asked(inner.root)
 
     assert (found.head(["clusters"]), found.index("clusters"), found.history(PATTERN)) == ({A}, {A}, {A: short(tree)})
-    assert found.committed(A) == b"x\n"
+    assert found.blob("HEAD", A) == b"x\n"
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -171,7 +171,7 @@ def test_odd_names_come_back_as_they_are(tree: Repo, name: str) -> None:
         {path},
         {path: commit},
     )
-    assert found.committed(path) == b"x\n"
+    assert found.blob("HEAD", path) == b"x\n"
 
 
 def test_name_that_is_not_utf8_comes_back_as_the_disk_has_it(tree: Repo) -> None:
@@ -188,7 +188,7 @@ def test_content_of_a_commit_comes_byte_for_byte(tree: Repo) -> None:
     tree.write(A, data)
     tree.commit()
 
-    assert asked(tree.root).committed(A) == data
+    assert asked(tree.root).blob("HEAD", A) == data
 
 
 # History
@@ -376,6 +376,6 @@ def test_asking_writes_nothing(tree: Repo) -> None:
     found.head(["clusters"])
     found.index("clusters")
     found.history(PATTERN)
-    found.committed(A)
+    found.blob("HEAD", A)
 
     assert rig.standing(tree.root) == before

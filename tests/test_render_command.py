@@ -649,7 +649,8 @@ def test_write_that_fails_leaves_every_file_old_or_new(wireguard: Repo) -> None:
     )
 
     now = wireguard.files()
-    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "", "keyturn: error: the system: File too large\n")
+    file = wireguard.root / "clusters/lab/bootstrap.sh"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "", f"keyturn: error: {file}: File too large\n")
     assert {path: now[path] for path in now if path.startswith("clusters")} == {
         path: before[path] for path in before if path.startswith("clusters")
     }

@@ -150,3 +150,28 @@ def test_rendering_goes_on_once_the_file_was_moved_away(repo: Repo) -> None:
     ran = rig.command(repo.root, "render")
 
     assert (ran.code, ran.err, repo.read("clusters/lab/mine.sh")) == (0, "", "somebody's\n")
+
+
+@pytest.mark.parametrize(
+    "path", ["templates/cilium/values.yaml.j2", "environments/b.yaml", "environments/groups/b.yaml"]
+)
+def test_link_brings_no_file_of_the_machine_into_the_tree(repo: Repo, home: Path, path: str) -> None:
+    repo.environment("lab", WIREGUARD)
+    (home / "private").write_text("private", "utf-8")
+    link(path, str(home / "private"))(repo)
+    before = repo.files()
+
+    ran = repo.run("render", "--check", "--diff")
+
+    assert (ran.code, ran.out, "private" in ran.err.replace(path, "")) == (2, "", False)
+    assert "is no regular file" in ran.err
+    assert repo.files() == before
+
+
+def test_linked_folder_of_templates_is_refused(repo: Repo, home: Path) -> None:
+    repo.environment("lab", WIREGUARD)
+    (repo.root / "templates").symlink_to(home)
+
+    ran = repo.run("render", "--check")
+
+    assert ran == Ran(2, "", f"keyturn: error: {repo.root}/templates is a link; make it a folder\n")

@@ -149,7 +149,7 @@ def test_environment_that_cannot_be_read_is_told_and_nothing_removed(lab: Repo) 
     assert rig.standing(lab.root, without=(".git",)) == before
 
 
-LOST = "keyturn: no commit held that Secret: its key cannot be had back\n"
+LOST = "keyturn: git does not hold that Secret as it stood here, so it cannot be had back\n"
 
 
 def test_secret_that_was_never_committed_is_removed_and_said_to_be_lost(repo: Repo, home: Path) -> None:
@@ -223,3 +223,10 @@ def test_retired_secret_that_is_restored_is_taken_again(lab: Repo) -> None:
 
     assert (ran.code, ran.err) == (0, "")
     assert lab.files() == before
+
+
+def test_secret_that_a_link_leads_to_is_another_clusters_and_stays(lab: Repo) -> None:
+    (lab.root / "clusters/old").mkdir()
+    (lab.root / "clusters/old/secrets").symlink_to("../lab/secrets")
+
+    refused(lab, 2, "no Secret of an environment 'old'", name="old")

@@ -83,21 +83,21 @@ def _refuse_known(root: Path, environments: list[Environment], names: list[str])
 
 def _past(root: Path, new: list[str], names: list[str]) -> firstkeys.Past:
     disk: set[str] = set()
-    for name in files.folders(root, "clusters"):
+    for name in files.folders(root, tree.CLUSTERS):
         if name not in names:
-            found = files.snapshot(root, f"clusters/{name}")
+            found = files.snapshot(root, f"{tree.CLUSTERS}/{name}")
             disk |= found.ours.keys() | (found.foreign & {firstkeys.path(name)})
-    places = (f"clusters/{name}{below}" for name in new for below in ("", "/secrets"))
+    places = (f"{tree.CLUSTERS}/{name}{below}" for name in new for below in ("", "/secrets"))
     known = firstkeys.Past(disk=disk, folders={place for place in places if (root / place).is_dir()})
     repository = git.find(root)
     if repository is None:
         return known
-    known = replace(known, index=repository.index("clusters"))
+    known = replace(known, index=repository.index(tree.CLUSTERS))
     if not repository.has_commit():
         return known
     return replace(
         known,
-        head=repository.head(["clusters", "environments"]),
+        head=repository.head([tree.CLUSTERS, "environments"]),
         history=repository.history(firstkeys.SECRETS),
         shallow=repository.is_shallow(),
     )

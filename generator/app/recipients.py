@@ -86,5 +86,5 @@ def make_config(root: Path, newcomer: Newcomer) -> tree.Change:
 def sweep(root: Path) -> None:
     """Take away what a killed run may have left beside `.sops.yaml` and the identity."""
     files.sweep(root / creation.CONFIG)
-    with contextlib.suppress(ToolError):  # no place for an identity, so nothing was left there
+    with contextlib.suppress(ToolError, OSError):  # no place for an identity, so nothing of ours was left there
         files.sweep(identity.location(os.environ))

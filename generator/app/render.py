@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from generator import files, firstkeys, secret, tree, workspace, yamlio
 from generator.app import keymaking, recipients
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from generator.findings import Level
     from generator.model import Environment
     from generator.nodes import Node
-
-CLUSTERS: Final = "clusters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ def render(root: Path, options: Options) -> Outcome:
     forbids going on, ToolError where sops fails.
     """
     space = workspace.load(root, options.names)
-    if not space.names and not space.findings and not files.folders(root, CLUSTERS):
+    if not space.names and not space.findings and not files.folders(root, tree.CLUSTERS):
         raise InputError("there is no environment", hint=f"write {workspace.FOLDER}/<name>.yaml")
     templates, stray = workspace.templates(root)
     plans = []
@@ -50,7 +48,7 @@ def render(root: Path, options: Options) -> Outcome:
         renderer = Renderer(templates)
         plans = [_plan(root, environment, renderer) for environment in space.environments]
     if not options.names:
-        plans += [_left_over(root, name) for name in files.folders(root, CLUSTERS) if name not in space.names]
+        plans += [_left_over(root, name) for name in files.folders(root, tree.CLUSTERS) if name not in space.names]
     findings = tidy([*findings, *(finding for plan in plans for finding in plan.findings)])
     if errors(findings, strict=options.strict):
         raise InvalidError(findings)
@@ -88,7 +86,7 @@ class _Plan:
 
 
 def _plan(root: Path, environment: Environment, renderer: Renderer) -> _Plan:
-    plan = _Plan(environment.name, files.snapshot(root, f"{CLUSTERS}/{environment.name}"), environment=environment)
+    plan = _Plan(environment.name, files.snapshot(root, f"{tree.CLUSTERS}/{environment.name}"), environment=environment)
     plan.wanted = renderer.tree(environment)
     path = firstkeys.path(environment.name)
     if path in plan.snapshot.foreign:
@@ -137,7 +135,7 @@ def _refuse_foreign(plans: list[_Plan]) -> None:
 
 def _left_over(root: Path, name: str) -> _Plan:
     """A folder whose environment is gone: our files go, a Secret stays until it is retired."""
-    plan = _Plan(name, files.snapshot(root, f"{CLUSTERS}/{name}"))
+    plan = _Plan(name, files.snapshot(root, f"{tree.CLUSTERS}/{name}"))
     path = firstkeys.path(name)
     if path in plan.snapshot.foreign:
         plan.findings = _read_secret(root, path)[1]
@@ -153,7 +151,7 @@ def _outcome(plans: list[_Plan], made: keymaking.Made, findings: list[Finding]) 
         wanted = dict(plan.wanted)
         path = firstkeys.path(plan.name)
         if plan.keyless:
-            wanted[path] = made.secrets.get(path, b"")
+            wanted[path] = made.secrets[path]
         changes = tree.changes(plan.snapshot.ours, wanted)
         kept = plan.has_secret and plan.environment is not None
         unchanged = sum(plan.snapshot.ours.get(path) == data for path, data in wanted.items()) + kept

@@ -20,7 +20,7 @@ def retire(root: Path, name: str) -> Retired:
     Raises InputError where there is none, RefusedError where it is still asked for or is not keyturn's.
     """
     path = firstkeys.path(name)
-    having = [folder for folder in files.folders(root, "clusters") if (root / firstkeys.path(folder)).is_file()]
+    having = [folder for folder in files.folders(root, tree.CLUSTERS) if _has_secret(root, folder)]
     if name not in having:
         close = nearest(name, having)
         raise InputError(f"no Secret of an environment {name!r}", hint=f"did you mean {close}?" if close else "")
@@ -33,11 +33,18 @@ def retire(root: Path, name: str) -> Retired:
     return Retired(name, change, commit)
 
 
+def _has_secret(root: Path, name: str) -> bool:
+    """Whether a Secret stands in the folder itself; what a link leads to is another's."""
+    return firstkeys.path(name) in files.snapshot(root, f"{tree.CLUSTERS}/{name}").foreign
+
+
 def _kept_in(root: Path, path: str, data: bytes) -> str | None:
+    """Return the commit that last wrote the file, where that is what it wrote."""
     repository = git.find(root)
-    if repository is None or not repository.has_commit() or repository.committed(path) != data:
+    if repository is None or not repository.has_commit():
         return None
-    return repository.history(path)[path]
+    commit = repository.history(path).get(path)
+    return commit if commit and repository.blob(commit, path) == data else None
 
 
 def _refuse_needed(root: Path, name: str) -> None:
