@@ -28,7 +28,7 @@ def known_version(environment: Environment, version: cilium.Version) -> Iterator
 
 def in_values(environment: Environment, version: cilium.Version) -> Iterator[Finding]:
     """The keys by version, over an `encryption` block that stands where none may."""
-    for name, node in _entries(environment.cilium.values):
+    for name, node in environment.cilium.values.entries():
         if name == "encryption":
             message = "cilium.values may not hold an encryption block"
             yield node.finding("encryption-block", message, "say it under encryption, beside cilium", key=True)
@@ -47,7 +47,7 @@ def _chart_keys(node: Node, path: str, version: cilium.Version) -> Iterator[Find
     elif known is not None:
         yield from _standing(node, known, version)
     else:
-        for name, child in _entries(node):
+        for name, child in node.entries():
             yield from _chart_keys(child, f"{path}.{name}".lstrip("."), version)
 
 
@@ -60,8 +60,3 @@ def _standing(node: Node, key: cilium.Key, version: cilium.Version) -> Iterator[
     hint = f"use encryption.{key.instead}" if key.instead else "take it out"
     message = f"encryption.{key.path} {words} in Cilium {version}"
     yield Finding(node.source, node.key_line, node.key_column, "chart-key", level, message, hint)
-
-
-def _entries(node: Node) -> Iterator[tuple[str, Node]]:
-    if isinstance(node.value, dict):
-        yield from node.value.items()

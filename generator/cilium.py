@@ -178,5 +178,5 @@ def _over(below: dict[str, Plain], above: dict[str, Plain]) -> dict[str, Plain]:
 # cilium-config entries that the encryption block decides; `extraConfig` would write them a second time.
 OWNED_CONFIG: Final = re.compile(
     r"enable-ipsec.*|ipsec-.*|encrypt-.*|encryption-.*|enable-encryption-.*|enable-wireguard.*|wireguard-.*|"
-    r"encryption-strict-.*|cluster-name|cluster-id"
+    r"cluster-name|cluster-id"
 )

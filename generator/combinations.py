@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from generator import chartkeys, cilium, strictmode
+from generator import chartkeys, cilium, strictmode, yamlwords
 from generator.view import Complaint, Rule, View, finding
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def check(environment: Environment) -> list[Finding]:
             continue
         for path, message, hint in rule.check(view):
             found.append(finding(environment, rule.name, rule.level, (path, message, hint)))
-    return found + list(chartkeys.in_values(environment, version))
+    return [*found, *chartkeys.in_values(environment, version), *yamlwords.check(environment)]
 
 
 def _node_encryption_removed(view: View) -> Iterator[Complaint]:
@@ -150,21 +150,24 @@ def _secret_reference(view: View) -> Iterator[Complaint]:
 
 
 def _extra_config(view: View) -> Iterator[Complaint]:
-    """`extraConfig` goes into cilium-config behind the chart's own entries, `extraArgs` goes before all of it."""
-    values = view.environment.cilium.values
-    extra, arguments = values.get("extraConfig"), values.get("extraArgs")
-    names = [(f"extraConfig.{name}", name) for name in _members(extra)]
-    if arguments is not None and isinstance(arguments.value, list):
-        flags = [str(one.value).lstrip("-").partition("=")[0] for one in arguments.value]
-        names += [("extraArgs", flag) for flag in flags]
+    """The agent takes arguments before its environment, and that before cilium-config, where `extraConfig` goes."""
+    names = [(f"extraConfig.{name}", name) for name in _members(view.environment.cilium.values.get("extraConfig"))]
+    names += [("extraArgs", str(one.value).lstrip("-").partition("=")[0]) for one in _listed(view, "extraArgs")]
+    variables = [str(one.value) for entry in _listed(view, "extraEnv") for key, one in entry.entries() if key == "name"]
+    names += [("extraEnv", name.lower().removeprefix("cilium_").replace("_", "-")) for name in variables]
     for path, name in names:
         if cilium.OWNED_CONFIG.fullmatch(name.lower()) and path != f"extraConfig.{_KEY_WATCHER}":
             message = f"{path.partition('.')[0]} {name} would override what encryption says"
             yield f"cilium.values.{path}", message, "say it under encryption or cluster"
 
 
+def _listed(view: View, path: str) -> list[Node]:
+    node = view.environment.cilium.values.get(path)
+    return node.value if node is not None and isinstance(node.value, list) else []
+
+
 def _members(node: Node | None) -> list[str]:
-    return list(node.value) if node is not None and isinstance(node.value, dict) else []
+    return [key for key, _ in node.entries()] if node else []
 
 
 def _cluster_in_values(view: View) -> Iterator[Complaint]:
@@ -205,6 +208,7 @@ RULES: Final = (
     Rule("node-encryption", "error", _node_encryption_removed, since=22),
     Rule("node-encryption", "warning", _node_encryption_deprecated, since=21, below=22),
     Rule("strict-mode-ipsec", "error", strictmode.egress_ipsec, below=19),
+    Rule("strict-mode-empty", "warning", strictmode.empty),
     Rule("strict-mode-unencrypted", "error", strictmode.unencrypted),
     Rule("chart-key", "error", strictmode.ingress_absent, below=19),
     Rule("strict-ingress", "error", strictmode.ingress, since=19),

@@ -85,7 +85,8 @@ class Config:
 
 
 def _refused(finding: Finding) -> RefusedError:
-    return RefusedError(f"{finding.path}:{finding.line}:{finding.column}: {finding.message}", hint=finding.hint)
+    hint = "write it out" if finding.rule == "merge-key" else finding.hint
+    return RefusedError(f"{finding.path}:{finding.line}:{finding.column}: {finding.message}", hint=hint)
 
 
 def _place(node: Node) -> str:
@@ -150,15 +151,10 @@ def _texts(node: Node | None) -> Iterator[str]:
 
 def _described(item: Node) -> str:
     """One recipient of a key group that is written as a mapping, in the form that its text would have."""
-    part = {key: str(node.value) for key, node in _entries(item)}
+    part = {key: str(node.value) for key, node in item.entries()}
     if "vaultUrl" in part:
         return f"{part['vaultUrl']}/keys/{part.get('key', '')}"
     return part.get("arn") or part.get("resource_id") or next(iter(part.values()), "")
-
-
-def _entries(node: Node) -> Iterator[tuple[str, Node]]:
-    if isinstance(node.value, dict):
-        yield from node.value.items()
 
 
 def _as_is(text: str) -> str:
@@ -201,7 +197,7 @@ def readers(root: Node) -> Groups:
 def _readers(group: Node) -> Iterator[Recipient]:
     for kind, identify in _BLOCK_KEYS.items():
         for item in _items(group.get(kind)):
-            yield kind, identify({key: str(node.value) for key, node in _entries(item)})
+            yield kind, identify({key: str(node.value) for key, node in item.entries()})
 
 
 _BLOCK_KEYS: Final[dict[str, Callable[[dict[str, str]], str]]] = {

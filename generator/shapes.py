@@ -155,6 +155,7 @@ class Span:
         return self.text
 
 
+_LONGEST_SPAN: Final = (2**63 - 1) / 1e9  # seconds: Go counts nanoseconds in 64 bits
 UNITS: Final = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -172,6 +173,8 @@ class Duration(Shape[Span]):
             hint = f"numbers with a unit each, of {', '.join(self.units)}"
             raise WrongError(f"expected a duration such as 5m, not {described(node)}", hint)
         span = span_of(node.value)
+        if span.seconds > _LONGEST_SPAN:
+            raise WrongError(f"expected a duration that Go can hold, not {node.value}", "290 years at most")
         if span.seconds < self.least:
             raise WrongError(f"expected a duration of at least {self.least:g}s, not {node.value}")
         return span

@@ -19,6 +19,12 @@ def egress_ipsec(view: View) -> Iterator[Complaint]:
         yield "encryption.strictMode.egress", f"strictMode does not work with IPsec in Cilium {view.version}", hint
 
 
+def empty(view: View) -> Iterator[Complaint]:
+    strict = view.environment.encryption.strict_mode
+    if strict and not strict.egress and not strict.ingress:
+        yield "encryption.strictMode", "strictMode asks for nothing, so nothing is dropped", "write egress, or null"
+
+
 def unencrypted(view: View) -> Iterator[Complaint]:
     strict = view.environment.encryption.strict_mode
     if strict and (strict.egress or strict.ingress) and not (view.ipsec or view.wireguard):

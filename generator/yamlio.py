@@ -150,7 +150,7 @@ class _Builder:
         if not event.value.isascii():
             event.value.encode()  # a lone surrogate, by an escape, is no character: UnicodeEncodeError is a ValueError
         line, column = _at(event)
-        node = Node(value, self.source, line, column, text=event.value)
+        node = Node(value, self.source, line, column, text=event.value, plain=not event.style)
         if not event.style:
             node.value = self.resolve(node)
         self.count(event, 1)
@@ -206,7 +206,7 @@ class _Builder:
         self.count(event, target.nodes)
         self.stack[-1].deepest = max(self.stack[-1].deepest, depth)  # an anchor stands in something, and so does this
         line, column = _at(event)
-        self.attach(Node(target.node.value, self.source, line, column, text=target.node.text))
+        self.attach(Node(target.node.value, self.source, line, column, text=target.node.text, plain=target.node.plain))
 
     def attach(self, node: Node) -> None:
         if not self.stack:

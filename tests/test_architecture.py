@@ -33,6 +33,7 @@ PURE = {
         "texts",
         "yamlio",
         "yamltext",
+        "yamlwords",
     )
 }
 WORLD = {"os", "subprocess", "time", "random", "secrets", "socket", "shutil", "tempfile", "pathlib"}

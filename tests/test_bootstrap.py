@@ -549,13 +549,14 @@ def test_address_that_is_named_goes_first(bench: Bench, text: str) -> None:
     assert "--url ssh://other/y.git " in flux(bench)
 
 
-def test_password_in_the_remotes_address_is_neither_handed_on_nor_shown(bench: Bench) -> None:
+@pytest.mark.parametrize("login", ["me:s3cret", "s3cret"])
+def test_password_in_the_remotes_address_is_neither_handed_on_nor_shown(bench: Bench, login: str) -> None:
     bench.render(NO_ADDRESS)
-    bench.repo.git("remote", "add", "origin", "https://me:s3cret@example.com/x.git")
+    bench.repo.git("remote", "add", "origin", f"https://{login}@example.com/x.git")
 
     ran = bench.run()
 
-    message = "the remote's address holds a password; set GIT_URL to one without"
+    message = "the remote's address holds a password or token; set GIT_URL to one without"
     assert (ran.code, ran.err.splitlines()[-1]) == (1, f"bootstrap.sh: {message}")
     assert "s3cret" not in ran.err + "".join(bench.words)
 

@@ -78,7 +78,7 @@ fi
 url=${GIT_URL:-$(git config --get remote.origin.url || true)}
 [ -n "$url" ] || die "no git remote; set GIT_URL to the address that the cluster can read"
 case $url in
-  *://*:*@*) die "the remote's address holds a password; set GIT_URL to one without" ;;
+  https://*@* | *://*:*@*) die "the remote's address holds a password or token; set GIT_URL to one without" ;;
   *://* | /*) ;;
   *:*) url=ssh://${url%%:*}/${url#*:} ;; # git@host:path, which flux does not take
 esac
