@@ -38,6 +38,11 @@ lock: $(VENV)/.dev ## pin every dependency again, with hashes
 clean: ## remove what these targets made, but never clusters/ or a key
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 
+# A venv whose Python is gone is made anew.
+ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && echo works),works)
+.PHONY: $(VENV)/.render
+endif
+
 $(VENV)/.render: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "keyturn needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
