@@ -32,7 +32,7 @@ class Talk:
     quiet: bool
 
     def find_root(self) -> Path:
-        from generator import workspace  # noqa: PLC0415 -- 70 ms that --help does not need
+        from generator import workspace
 
         root = workspace.find_root(Path.cwd()) if self.root is None else workspace.named_root(self.root.resolve())
         logging.getLogger("keyturn").info("root: %s", root)
@@ -94,9 +94,9 @@ def render(  # noqa: PLR0913 -- one a flag
 
     A second run changes nothing.  An IPsec environment gets its key once; an existing Secret is never touched.
     """
-    from generator import lock  # noqa: PLC0415 -- 70 ms that --help does not need
-    from generator.app import keymaking, recipients  # noqa: PLC0415
-    from generator.app import render as app  # noqa: PLC0415
+    from generator import lock
+    from generator.app import keymaking, recipients
+    from generator.app import render as app
 
     if diff and output == "json":
         raise click.UsageError("--diff goes with --output text", ctx)
@@ -121,7 +121,7 @@ def _ask(place: str) -> bool:
 
 
 def _answer(talk: Talk, outcome: Outcome, output: str, *, check: bool, diff: bool) -> None:
-    from generator import report  # noqa: PLC0415 -- the command has imported it all
+    from generator import report
 
     for warning in outcome.warnings:
         click.echo(str(warning), err=True)
@@ -145,8 +145,8 @@ def retire(ctx: click.Context, /, environment: str, output: str) -> None:
 
     render never does that.  Whether git can give it back is told.
     """
-    from generator import lock, report  # noqa: PLC0415 -- 70 ms that --help does not need
-    from generator.app import retire as app  # noqa: PLC0415
+    from generator import lock, report
+    from generator.app import retire as app
 
     talk: Talk = ctx.obj
     root = talk.find_root()
@@ -165,7 +165,7 @@ def retire(ctx: click.Context, /, environment: str, output: str) -> None:
 @cli.command()
 def schema() -> None:
     """Print the JSON Schema of the environment file, for editors."""
-    from generator import model, report  # noqa: PLC0415 -- 70 ms that --help does not need
+    from generator import model, report
 
     click.echo(report.as_json(model.json_schema()))
 

@@ -103,7 +103,7 @@ def _ipv6_only(view: View) -> Iterator[Complaint]:
 
 def _long_gcm_key(view: View) -> Iterator[Complaint]:
     ipsec = view.environment.encryption.ipsec
-    longest = ipsec.algorithm == "rfc4106-gcm-aes" and ipsec.key_size == 256  # noqa: PLR2004 -- AES bits
+    longest = ipsec.algorithm == "rfc4106-gcm-aes" and ipsec.key_size == 256
     if view.ipsec and longest and view.version < cilium.Version(1, 15, 7):
         message = "agents below 1.15.7 panic at a key of 36 bytes (cilium#33457)"
         yield "encryption.ipsec.keySize", message, "use Cilium 1.15.7 or newer, or keySize: 128"
@@ -111,14 +111,14 @@ def _long_gcm_key(view: View) -> Iterator[Complaint]:
 
 def _key_size(view: View) -> Iterator[Complaint]:
     ipsec = view.environment.encryption.ipsec
-    if view.ipsec and ipsec.algorithm != "rfc4106-gcm-aes" and ipsec.key_size != 128:  # noqa: PLR2004 -- AES bits
+    if view.ipsec and ipsec.algorithm != "rfc4106-gcm-aes" and ipsec.key_size != 128:
         message = f"keySize is of rfc4106-gcm-aes only; {ipsec.algorithm} takes AES-128"
         yield "encryption.ipsec.keySize", message, "take keySize out, or change the algorithm"
 
 
 def _short_rotation(view: View) -> Iterator[Complaint]:
     duration = view.environment.encryption.ipsec.key_rotation_duration
-    if view.ipsec and duration.seconds < 300:  # noqa: PLR2004 -- 5m, Cilium's own default
+    if view.ipsec and duration.seconds < 300:
         message = f"a keyRotationDuration of {duration} may end before every node has the new key"
         yield "encryption.ipsec.keyRotationDuration", message, "5m or more"
 
@@ -185,7 +185,7 @@ def _hubble_tls(view: View) -> Iterator[Complaint]:
     if view.environment.gitops.engine != "none" and made and method not in ("cronJob", "certmanager"):
         message = f"hubble.tls.auto.method {method} makes new certificates at every rendering"
         # cronJob and helm's --wait, which Flux does by default, deadlocked on 1.17: cilium#40381.
-        better = "certmanager" if view.version.minor == 17 else "cronJob or certmanager"  # noqa: PLR2004 -- a minor
+        better = "certmanager" if view.version.minor == 17 else "cronJob or certmanager"
         yield "cilium.values.hubble.tls.auto.method", message, f"set it to {better}, or turn Hubble off"
 
 
@@ -198,7 +198,7 @@ def _flux_name(view: View) -> Iterator[Complaint]:
 
 def _endor_nodes(view: View) -> Iterator[Complaint]:
     kind = view.environment.kind
-    if view.environment.demo.endor and kind and kind.workers < 2:  # noqa: PLR2004 -- deathstar and the others
+    if view.environment.demo.endor and kind and kind.workers < 2:
         message = "demo.endor keeps its pods on two nodes, since traffic inside a node is never encrypted"
         yield "demo.endor", message, "raise kind.workers to 2"
 

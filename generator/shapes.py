@@ -67,7 +67,7 @@ class Text(Shape[str]):
     hint: str = ""
     longest: int = 253
 
-    def read(self, node: Node, name: str, findings: list[Finding]) -> str:  # noqa: ARG002 -- the shape's contract
+    def read(self, node: Node, name: str, findings: list[Finding]) -> str:
         if not isinstance(node.value, str):
             quotable = node.value is not None and node.text and re.fullmatch(self.pattern, node.text)
             raise wrong_type(node, self.expected, f"quote it: '{node.text}'" if quotable else self.hint)
@@ -85,7 +85,7 @@ class Text(Shape[str]):
 class Flag(Shape[bool]):
     """True or false, and not one of YAML 1.1's many words for them."""
 
-    def read(self, node: Node, name: str, findings: list[Finding]) -> bool:  # noqa: ARG002 -- the shape's contract
+    def read(self, node: Node, name: str, findings: list[Finding]) -> bool:
         if isinstance(node.value, bool):
             return node.value
         meant = str(node.value).lower()
@@ -104,7 +104,7 @@ class Number(Shape[int]):
     least: int
     most: int
 
-    def read(self, node: Node, name: str, findings: list[Finding]) -> int:  # noqa: ARG002 -- the shape's contract
+    def read(self, node: Node, name: str, findings: list[Finding]) -> int:
         expected = f"a number from {self.least} to {self.most}"
         if not isinstance(node.value, int) or isinstance(node.value, bool):
             raise wrong_type(node, expected, "take the quotes off" if str(node.value).isdecimal() else "")
@@ -126,7 +126,7 @@ class Choice(Shape[C]):
     values: tuple[C, ...]
     later: Mapping[str, str] = field(default_factory=dict)
 
-    def read(self, node: Node, name: str, findings: list[Finding]) -> C:  # noqa: ARG002 -- the shape's contract
+    def read(self, node: Node, name: str, findings: list[Finding]) -> C:
         for value in self.values:
             if type(node.value) is type(value) and node.value == value:
                 return value
@@ -166,7 +166,7 @@ class Duration(Shape[Span]):
     units: tuple[str, ...] = ("ms", "s", "m", "h")
     least: float = 0
 
-    def read(self, node: Node, name: str, findings: list[Finding]) -> Span:  # noqa: ARG002 -- the shape's contract
+    def read(self, node: Node, name: str, findings: list[Finding]) -> Span:
         if not isinstance(node.value, str):
             raise wrong_type(node, "a duration such as 5m", f"with its unit, one of {', '.join(self.units)}")
         if not re.fullmatch(self._pattern(), node.value) or len(node.value) > self._LONGEST:
@@ -213,7 +213,7 @@ class Later(Shape[None]):
 
     reason: str
 
-    def read(self, node: Node, name: str, findings: list[Finding]) -> None:  # noqa: ARG002 -- the shape's contract
+    def read(self, node: Node, name: str, findings: list[Finding]) -> None:
         if node.value is not None:
             raise WrongError(self.reason, "leave it out", rule="not-yet")
 
@@ -252,7 +252,7 @@ class Names(Shape[tuple[str, ...]]):
 class Free(Shape[Node]):
     """Any mapping, kept with its places."""
 
-    def read(self, node: Node, name: str, findings: list[Finding]) -> Node:  # noqa: ARG002 -- the shape's contract
+    def read(self, node: Node, name: str, findings: list[Finding]) -> Node:
         if not isinstance(node.value, dict):
             raise wrong_type(node, "a mapping")
         return node

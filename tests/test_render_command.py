@@ -142,12 +142,12 @@ def test_check_says_what_the_run_then_does(rendered: Repo) -> None:
     checked = rig.command(rendered.root, "render", "--check")
     ran = rig.command(rendered.root, "render")
 
-    todo = (
+    told = (
         "updated clusters/lab/bootstrap.sh\nremoved clusters/lab/kind.yaml\n"
         f"{lines('created', below('other', PLAIN))}"
         f"{counts('2 environments', created=7, updated=1, removed=1, unchanged=9)}"
     )
-    assert (checked, ran) == (Ran(1, f"{todo}{CHECKED}\n", ""), Ran(0, f"{todo}\n", ""))
+    assert (checked, ran) == (Ran(1, f"{told}{CHECKED}\n", ""), Ran(0, f"{told}\n", ""))
 
 
 # --diff
