@@ -23,7 +23,8 @@ need kubectl
 need helm
 need flux
 need git
-git ls-files --error-unmatch "$tree/flux" >/dev/null 2>&1 || die "$tree is not in git, where Flux reads it; commit it and push"
+git ls-files --error-unmatch "$tree/flux" >/dev/null 2>&1 ||
+  say "warning: $tree is not in git, where Flux will look for it; commit it and push"
 secret=$tree/secrets/cilium-ipsec-keys.sops.yaml
 sops=sops
 command -v sops >/dev/null || sops=.venv/bin/sops

@@ -23,7 +23,8 @@ need kubectl
 need helm
 need flux
 need git
-git ls-files --error-unmatch "$tree/flux" >/dev/null 2>&1 || die "$tree is not in git, where Flux reads it; commit it and push"
+git ls-files --error-unmatch "$tree/flux" >/dev/null 2>&1 ||
+  say "warning: $tree is not in git, where Flux will look for it; commit it and push"
 
 if [ -z "${KUBE_CONTEXT:-}" ]; then
   need kind
