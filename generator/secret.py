@@ -57,7 +57,8 @@ def clear_values(root: Node) -> Iterator[Finding]:
         return
     for part in ("data", "stringData"):
         node = root.get(part)
-        for value in node.value.values() if node and isinstance(node.value, dict) else ():
+        values = [value for _, value in node.entries()] or [node] if node and node.value else []
+        for value in values:
             if not str(value.value).startswith("ENC["):
                 yield value.finding("clear-secret", "a value of the Secret is not encrypted", _SPENT)
 

@@ -158,7 +158,7 @@ class _Groups(dict[str, Node]):
 
 def _defaults(folder: Path, findings: list[Finding]) -> Node | None:
     file = folder / f"{_DEFAULTS}.yaml"
-    if not file.exists():
+    if not file.exists() and not file.is_symlink():  # a link to nowhere is told, not taken for none
         return None
     node, found = _read(file, f"{FOLDER}/{file.name}")
     findings += found

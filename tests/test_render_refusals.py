@@ -153,7 +153,13 @@ def test_rendering_goes_on_once_the_file_was_moved_away(repo: Repo) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["templates/cilium/values.yaml.j2", "environments/b.yaml", "environments/groups/b.yaml"]
+    "path",
+    [
+        "templates/cilium/values.yaml.j2",
+        "environments/b.yaml",
+        "environments/groups/b.yaml",
+        "environments/defaults.yaml",
+    ],
 )
 def test_link_brings_no_file_of_the_machine_into_the_tree(repo: Repo, home: Path, path: str) -> None:
     repo.environment("lab", WIREGUARD)
@@ -175,3 +181,13 @@ def test_linked_folder_of_templates_is_refused(repo: Repo, home: Path) -> None:
     ran = repo.run("render", "--check")
 
     assert ran == Ran(2, "", f"keyturn: error: {repo.root}/templates is a link; make it a folder\n")
+
+
+def test_defaults_that_link_to_nowhere_are_told_and_not_left_out(repo: Repo) -> None:
+    repo.environment("lab", WIREGUARD)
+    link("environments/defaults.yaml", "nowhere")(repo)
+
+    ran = repo.run("render", "--check")
+
+    message = "environments/defaults.yaml: error: is no regular file; write it here [stray-file]"
+    assert ran == Ran(2, "", f"{message}\n")

@@ -247,6 +247,19 @@ def test_clear_value_beside_a_sops_block_is_told_at_its_place_and_not_quoted(
     assert found == [f"{PATH}:1:{column}: error: a value of the Secret is not encrypted; {SPENT} [clear-secret]"]
 
 
+@pytest.mark.parametrize("part", ["data", "stringData"])
+def test_text_in_place_of_the_values_is_clear_too(part: str) -> None:
+    found = [str(finding) for finding in secret.clear_values(node_of(f"{part}: hunter2\nsops: {{mac: x}}\n"))]
+
+    column = len(part) + 3
+    assert found == [f"{PATH}:1:{column}: error: a value of the Secret is not encrypted; {SPENT} [clear-secret]"]
+
+
+@pytest.mark.parametrize("value", ["{}", "null"])
+def test_no_values_are_no_clear_ones(value: str) -> None:
+    assert list(secret.clear_values(node_of(f"data: {value}\nsops: {{mac: x}}\n"))) == []
+
+
 def test_annotation_is_read_by_its_name() -> None:
     root = node_of(secret.document(Key(1, GCM, counting(20)), "kube-system", CREATED))
 

@@ -38,7 +38,7 @@ def main() -> None:
         home = Path(folder) / "home"
         home.mkdir()
         make(root)
-        print(f"{ENVIRONMENTS:,} environments, {JOBS} processors, median of {RUNS}\n")  # noqa: T201
+        print(f"{ENVIRONMENTS:,} environments, {JOBS} processors, median of {RUNS}\n")  # noqa: T201 -- what it is for
         measure(root, home)
 
 
