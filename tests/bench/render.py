@@ -1,137 +1,205 @@
 """How fast `keyturn render` is, beside what the machine could do at all.  `make bench` runs it; it tests nothing.
 
-1,000 environments in 20 groups (IPsec, Flux, demo).  Each figure is the median of three runs of a process of its own,
-on tmpfs where there is one; the floors are measured in the same run:
+1,000 environments in 20 groups (IPsec, Flux, demo), on tmpfs where there is one.  Each figure is the median of three
+runs of a process of its own, and beside it stands a floor that the same run measures, turn by turn with it:
 
-- a bare loop in one process: parse each environment by libyaml, fill each template, compare, write and rename;
-- the same number of `sops encrypt` alone, as many at a time.
+- a bare loop (floor.py), which fills templates of the same files and is checked to write the same bytes;
+- the same number of `sops encrypt` alone, as many at a time (sops_alone.py);
+- a Python that does nothing.
+
+What is not like with like: keyturn reads each Secret and checks it, tells the place of every value and syncs what it
+writes to the disk, and the floor does none of that.  Peak memory is that of the largest process of a run.  Targets
+hold for 1,000 environments on two processors, so another fleet is measured without those that depend on its size.
+
+PEERS=1 adds what other tools take for the same files (peers.py).  `--environments 100` is a quick look.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Final
 
-import jinja2
-from ruamel.yaml import YAML
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that this file runs as a program
 
-from generator import secret, sops
+import fastjsonschema
+from bench import clock, fleet, peers
 
-PROJECT = Path(__file__).parents[2]
-ENVIRONMENTS = 1_000
-GROUPS = 20
-SECRETS = 100
-RUNS = 3
-JOBS = os.cpu_count() or 1
+from generator import sops
+
+HERE: Final = Path(__file__).parent
+ALL: Final = 1_000
+JOBS: Final = os.cpu_count() or 1
+HEAD: Final = ("", "ours", "target", "floor", "ours/floor", "the floor is")
 
 
 def main() -> None:
-    shared = Path("/dev/shm")  # noqa: S108 -- tmpfs by purpose; the folder below it is made safely
-    with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as folder:
-        root = Path(folder) / "repo"
-        home = Path(folder) / "home"
-        home.mkdir()
-        make(root)
-        print(f"{ENVIRONMENTS:,} environments, {JOBS} processors, median of {RUNS}\n")  # noqa: T201 -- what it is for
-        measure(root, home)
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="keyturn-bench-", dir=fleet.tmpfs()) as folder:
+        work = Path(folder)
+        measured = fleet.Fleet(work / "repo", work / "home", options.environments)
+        measured.make()
+        bench = Bench(measured, work / "floor", options.runs)
+        bench.prepare()
+        each = len(measured.files()) // measured.count
+        print(  # noqa: T201 -- what it is for
+            f"{measured.count:,} environments in {fleet.GROUPS} groups, {each} files and a Secret each, "
+            f"{JOBS} processors, medians of {options.runs}, in {folder}\n"
+        )
+        rows = [*bench.trees(), bench.memory(), bench.help()]
+        if options.secrets:
+            rows.append(bench.secrets(options.secrets))
+        print(clock.table(HEAD, rows))  # noqa: T201 -- likewise
+    if os.environ.get("PEERS"):
+        peers.measure(options.runs)
 
 
-def make(root: Path) -> None:
-    """Write the environments; each says something of its own."""
-    (root / "environments" / "groups").mkdir(parents=True)
-    for group in range(GROUPS):
-        text = "cilium:\n  version: 1.16.0\n  values: {hubble: {enabled: false}}\ndemo: {endor: true, ping: true}\n"
-        (root / f"environments/groups/g{group}.yaml").write_text(text, "utf-8")
-    for number in range(ENVIRONMENTS):
-        text = f"extends: [g{number % GROUPS}]\ncluster: {{id: {number % 256}}}\nencryption:\n  type: ipsec\n"
-        (root / f"environments/c{number:04}.yaml").write_text(text, "utf-8")
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="How fast keyturn render is, beside what the machine could do at all.")
+    parser.add_argument("--environments", type=int, default=ALL, metavar="N", help="how many (default: %(default)s)")
+    parser.add_argument("--secrets", type=int, metavar="N", help="first Secrets to make, 0 for none (default: all)")
+    parser.add_argument("--runs", type=int, default=3, metavar="N", help="of each figure (default: %(default)s)")
+    options = parser.parse_args()
+    if options.environments < 2 or options.runs < 1:
+        parser.error("two environments and one run are the least")
+    options.secrets = options.environments if options.secrets is None else min(options.secrets, options.environments)
+    return options
 
 
-def measure(root: Path, home: Path) -> None:
-    first = [f"c{number:04}" for number in range(SECRETS)]
-    made = timed(lambda: keyturn(root, home, "render", "--new-identity", *first), 1)
-    row(f"{SECRETS} first Secrets", made, f"sops alone, {JOBS} at a time", bare_sops(root))
-    keyturn(root, home, "render")
-    row("a second run", timed(lambda: keyturn(root, home, "render")), "bare loop", bare_loop(root))
-    row("--check", timed(lambda: keyturn(root, home, "render", "--check")))
-    row("--check c0500", timed(lambda: keyturn(root, home, "render", "--check", "c0500")))
-    row("from an empty tree", timed(lambda: empty_and_render(root, home)), "emptying it", timed(lambda: empty(root)))
-    row("--help", timed(lambda: keyturn(root, home, "--help")), "python -c ''", timed(bare_python))
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The figures of one fleet; `folder` is where the floor has its templates and its tree."""
+
+    fleet: fleet.Fleet
+    folder: Path
+    runs: int
+
+    def prepare(self) -> None:
+        """Render everything once, so that each Secret is there and every module is compiled; give the floor the same.
+
+        Raises FailedError where the floor does not write the bytes that keyturn writes.
+        """
+        self.fleet.keyturn("render", "--new-identity")
+        for path, text in fleet.templates(self.fleet.pattern(), "{{ % }}").items():
+            file = self.folder / "templates" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, "utf-8")
+        code = fastjsonschema.compile_to_code(self.fleet.schema())
+        (self.folder / "schema_code.py").write_text(code, "utf-8")
+        self._loop("cold")
+        ours, theirs = self.fleet.files(), fleet.files_below(self._tree)
+        if ours.keys() != theirs.keys() or fleet.equal(ours, theirs) != len(ours):
+            raise clock.FailedError("the bare loop does not write what keyturn writes")
+
+    @property
+    def _tree(self) -> Path:
+        return self.folder / "clusters"
+
+    def _loop(self, mode: str, *names: str) -> float:
+        return clock.run([*self._bare_loop(mode), *names], cwd=self.folder, env=self.fleet.env)
+
+    def _bare_loop(self, mode: str) -> clock.Command:
+        return [sys.executable, HERE / "floor.py", mode, self.folder, self.fleet.root / "environments", self._tree]
+
+    def trees(self) -> list[list[str]]:
+        """The rows about whole trees, and the one about a single environment."""
+        one = self.fleet.names[self.fleet.count // 2]
+        cold, least_cold = clock.interleaved(self.runs, self._cold, self._loop_cold)
+        before = self._state()
+        second, check, single, least, least_single = clock.interleaved(
+            self.runs,
+            partial(self.fleet.keyturn, "render"),
+            partial(self.fleet.keyturn, "render", "--check"),
+            partial(self.fleet.keyturn, "render", "--check", one),
+            partial(self._loop, "unchanged"),
+            partial(self._loop, "unchanged", one),
+        )
+        if self._state() != before:
+            raise clock.FailedError("a second run or --check has written")
+        return [
+            _row("from an empty tree", cold, self._target("2.0 s"), least_cold, "the bare loop"),
+            _row("a second run", second, self._target("1.2 s"), least, "the bare loop, nothing to write"),
+            _row("--check", check, self._target("1.2 s"), least, "the bare loop, nothing to write"),
+            _row(f"--check {one}", single, self._target("0.3 s"), least_single, "the bare loop, one environment"),
+        ]
+
+    def memory(self) -> list[str]:
+        """The row about peak memory, of runs of their own."""
+        ours = self._megabytes([fleet.PROGRAM, "--quiet", "render"])
+        floor = self._megabytes(self._bare_loop("unchanged"))
+        numbers = [f"{ours:.0f} MB", self._target("300 MB"), f"{floor:.0f} MB", f"{ours / floor:.2f}"]
+        return ["peak memory of a second run", *numbers, "the bare loop, nothing to write"]
+
+    def _megabytes(self, argv: clock.Command) -> float:
+        peaks = [clock.megabytes(argv, cwd=self.fleet.root, env=self.fleet.env) for _ in range(self.runs)]
+        return statistics.median(peaks)
+
+    def _cold(self) -> float:
+        self.fleet.empty()
+        return self.fleet.keyturn("render")
+
+    def _loop_cold(self) -> float:
+        shutil.rmtree(self._tree)
+        return self._loop("cold")
+
+    def _state(self) -> dict[str, tuple[int, int]]:
+        """What shows a write: which file it is on the disk, and when it was last changed.  The lock does not count."""
+        found = (file for file in self.fleet.root.rglob("*") if file.name != ".keyturn.lock")
+        return {str(file): ((seen := file.lstat()).st_ino, seen.st_mtime_ns) for file in found}
+
+    def _target(self, seconds: str) -> str:
+        return seconds if self.fleet.count == ALL else ""
+
+    def help(self) -> list[str]:
+        bare = [sys.executable, "-c", ""]
+        ours, floor = clock.interleaved(
+            self.runs * 3,  # a tenth of a second is soon measured, and soon wrong
+            partial(self.fleet.keyturn, "--help"),
+            lambda: clock.run(bare, cwd=self.fleet.root, env=self.fleet.env),
+        )
+        return _row("--help", ours, "0.12 s", floor, "python -c ''")
+
+    def secrets(self, count: int) -> list[str]:
+        """The row about first Secrets, where all the rest of the tree stands already."""
+        gone = self.fleet.secrets()[:count]
+        program = sops.find(self.fleet.root)
+        clear = self._clear(program, gone[0])
+        config = self.fleet.root / ".sops.yaml"
+
+        def keyturn() -> float:
+            for file in gone:
+                file.unlink()
+            ran = self.fleet.keyturn("render", "--jobs", str(JOBS))
+            if not all(file.exists() for file in gone):
+                raise clock.FailedError("not every Secret was made")
+            return ran
+
+        def alone() -> float:
+            argv: clock.Command = [sys.executable, HERE / "sops_alone.py", program, config, str(count), str(JOBS)]
+            return clock.run(argv, cwd=self.fleet.root, env=self.fleet.env, stdin=clear)
+
+        ours, floor = clock.interleaved(self.runs, keyturn, alone)
+        target = "1.15 x floor" if count == ALL else ""
+        return _row(f"{count:,} first Secrets", ours, target, floor, f"sops alone, {JOBS} at a time")
+
+    def _clear(self, program: str, file: Path) -> bytes:
+        """What keyturn gave to sops, had back by sops; the key is one of a cluster that does not exist."""
+        return clock.output([program, "decrypt", file], cwd=self.fleet.root, env=self.fleet.env)
 
 
-def row(what: str, seconds: float, floor: str = "", least: float = 0.0) -> None:
-    beside = f"{floor}: {least:.3f} s" if floor else ""
-    print(f"{what:24} {seconds:7.3f} s   {beside}")  # noqa: T201 -- what it is for
-
-
-def timed(action: object, runs: int = RUNS) -> float:
-    assert callable(action)
-    seconds = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        action()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
-
-
-def keyturn(root: Path, home: Path, *arguments: str) -> None:
-    env = {"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)}
-    subprocess.run(
-        [sys.executable, "-m", "generator", "--quiet", *arguments], cwd=root, env=env, check=True, capture_output=True
-    )
-
-
-def bare_python() -> None:
-    subprocess.run([sys.executable, "-c", ""], check=True)
-
-
-def empty(root: Path) -> None:
-    for file in (root / "clusters").rglob("*"):
-        if file.is_file() and not file.name.endswith(".sops.yaml"):
-            file.unlink()
-
-
-def empty_and_render(root: Path, home: Path) -> None:
-    empty(root)
-    keyturn(root, home, "render")
-
-
-def bare_sops(root: Path) -> float:
-    program = sops.find(root)
-    text = b"apiVersion: v1\nkind: Secret\nstringData:\n  keys: x\n"
-    command = [program, "encrypt", "--encrypted-regex", secret.ENCRYPTED, "--input-type", "yaml"]
-    command += ["--output-type", "yaml", "--filename-override", "clusters/a/secrets/b.sops.yaml"]
-
-    def once(_: int) -> None:
-        subprocess.run(command, cwd=root, input=text, capture_output=True, check=True)
-
-    with ThreadPoolExecutor(JOBS) as pool:
-        return timed(lambda: list(pool.map(once, range(SECRETS))), 1)
-
-
-def bare_loop(root: Path) -> float:
-    yaml = YAML(typ="safe")
-    templates = [file.read_text("utf-8") for file in sorted((root / "clusters/c0000").rglob("*.yaml"))]
-    loop = jinja2.Environment(autoescape=False)  # noqa: S701 -- YAML
-    compiled = [loop.from_string(text.replace("c0000", "{{ name }}")) for text in templates]
-
-    def once() -> None:
-        for file in sorted((root / "environments").glob("*.yaml")):
-            yaml.load(file)
-            for template in compiled:
-                template.render(name=file.stem)
-            for rendered in (root / "clusters" / file.stem).rglob("*"):
-                if rendered.is_file():
-                    rendered.read_bytes()
-
-    return timed(once)
+def _row(what: str, ours: clock.Figure, target: str, floor: clock.Figure, least: str) -> list[str]:
+    return [what, str(ours), target, str(floor), f"{ours.over(floor):.2f}", least]
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except clock.FailedError as error:
+        sys.exit(f"bench: {error}")
