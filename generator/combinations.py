@@ -185,15 +185,21 @@ def _hubble_tls(view: View) -> Iterator[Complaint]:
     if view.environment.gitops.engine != "none" and made and method not in ("cronJob", "certmanager"):
         message = f"hubble.tls.auto.method {method} makes new certificates at every rendering"
         # cronJob and helm's --wait, which Flux does by default, deadlocked on 1.17: cilium#40381.
-        better = "certmanager" if view.version.minor == 17 else "cronJob or certmanager"
+        deadlock = view.version.minor == 17 and view.environment.gitops.engine == "flux"
+        better = "certmanager" if deadlock else "cronJob or certmanager"
         yield "cilium.values.hubble.tls.auto.method", message, f"set it to {better}, or turn Hubble off"
 
 
-def _flux_name(view: View) -> Iterator[Complaint]:
-    """Flux labels what it applies with the Kustomization's name, and a label has at most 63 characters."""
+def _engine_name(view: View) -> Iterator[Complaint]:
+    """A label has at most 63 characters.
+
+    Flux labels what it applies with the Kustomization's name, and Argo CD with the Application's where it tracks by
+    label; the environment's own name is a label of its Applications too.
+    """
     longest = 63 - len("-secrets")
-    if view.environment.gitops.engine == "flux" and len(view.environment.name) > longest:
-        yield "gitops", f"with Flux an environment's name has at most {longest} characters", "shorten the file's name"
+    if view.environment.gitops.engine != "none" and len(view.environment.name) > longest:
+        message = f"an environment that an engine applies has a name of at most {longest} characters"
+        yield "gitops", message, "shorten the file's name"
 
 
 def _endor_nodes(view: View) -> Iterator[Complaint]:
@@ -229,6 +235,6 @@ RULES: Final = (
     Rule("extra-config", "error", _extra_config),
     Rule("cluster-in-values", "error", _cluster_in_values),
     Rule("hubble-tls", "warning", _hubble_tls),
-    Rule("flux-name", "error", _flux_name),
+    Rule("engine-name", "error", _engine_name),
     Rule("demo-nodes", "warning", _endor_nodes),
 )

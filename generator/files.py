@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from generator import tree
 from generator.errors import RefusedError
+from generator.progress import Step, untold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 TEMPORARY: Final = ".keyturn-tmp"
 SOPS_FILE: Final = ".sops.yaml"  # how the name of a SOPS file in the tree ends
-_FIRST_LINE: Final = 256  # bytes that hold the first line of any file of ours
+_CHUNK: Final = 65_536  # bytes read at once, which hold the first line of any file of ours
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ class Snapshot:
 
 
 def snapshot(root: Path, folder: str) -> Snapshot:
-    """Read what is ours below a folder; of other files, no more than the first line.
+    """Read what is ours below a folder; of other files, no more than their start.
 
     A SOPS file is never ours, whatever its first line says: no render writes it again or takes it away.
     """
@@ -85,9 +86,16 @@ def _walk(root: Path, folder: str, found: Snapshot) -> None:
 
 
 def _ours(path: str) -> bytes | None:
-    with open(path, "rb") as stream:  # noqa: PTH123 -- a scandir entry has text, and there are thousands
-        start = stream.read(_FIRST_LINE)
-        return start + stream.read() if tree.is_ours(start) else None
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)  # there are thousands, and a stream for each costs as much
+    try:
+        data = os.read(descriptor, _CHUNK)
+        if not tree.is_ours(data):
+            return None
+        while more := os.read(descriptor, _CHUNK):
+            data += more
+        return data
+    finally:
+        os.close(descriptor)
 
 
 def folders(root: Path, folder: str) -> list[str]:
@@ -100,7 +108,13 @@ def folders(root: Path, folder: str) -> list[str]:
 
 
 def read(root: Path, path: str, most: int) -> bytes | None:
-    """Return at most `most` bytes of a regular file, or None where there is none."""
+    """Return at most `most` bytes of a regular file, or None where there is none; no link on the way is followed."""
+    for end in (number for number, letter in enumerate(path) if letter == "/"):
+        mode = _mode(root / path[:end])
+        if mode is None:
+            return None
+        if not stat.S_ISDIR(mode):
+            raise RefusedError(f"{path[:end]} is not a folder", hint="make it one, or move it away")
     mode = _mode(root / path)
     if mode is None:
         return None
@@ -110,11 +124,12 @@ def read(root: Path, path: str, most: int) -> bytes | None:
         return stream.read(most)
 
 
-def apply(changes: Iterable[tree.Change], root: Path, leftovers: Iterable[str] = ()) -> None:
+def apply(changes: list[tree.Change], root: Path, leftovers: Iterable[str] = (), step: Step = untold) -> None:
     """Make the changes, one file after the other; a kill at any moment leaves each file old or new."""
     for path in leftovers:
         (root / path).unlink(missing_ok=True)
-    for change in changes:
+    for number, change in enumerate(changes):
+        step("writing", number, len(changes))
         if change.after is None:
             (root / change.path).unlink(missing_ok=True)
             _prune(root, change.path)

@@ -1,4 +1,4 @@
-"""The gate to git.  Reads only; outside a repository `find` says so and nothing else is asked."""
+"""The gate to git.  But for `init` it only reads; outside a repository `find` says so and nothing else is asked."""
 
 from __future__ import annotations
 
@@ -107,6 +107,13 @@ def find(root: Path) -> Repository | None:
     if result.code != 0:
         raise ToolError(f"git does not read this repository: {_reason(result.stderr)}")
     return Repository(root)
+
+
+def init(folder: Path) -> None:
+    """Make an empty repository whose first branch is `main`.  Raises ToolError where git cannot."""
+    result = _git(folder, "init", "--quiet", "--initial-branch=main")
+    if result.code != 0:
+        raise ToolError(f"git init failed: {_reason(result.stderr)}")
 
 
 def directory(root: Path) -> Path | None:

@@ -115,10 +115,15 @@ def extended(file: Node, findings: list[Finding]) -> list[Node]:
     return [member for member in node.value if member.value in usable] if isinstance(node.value, list) else []
 
 
-def resolve(file: Node, defaults: Node | None, groups: Mapping[str, Node], names: list[str]) -> Node:
-    """Return the environment's node: defaults, then its groups in the order of `names`, then the file itself."""
+def names(file: Node) -> set[str]:
+    """Return the names in `extends`, where they are any."""
+    return {str(member.value) for member in extended(file, [])}
+
+
+def resolve(file: Node, defaults: Node | None, groups: Mapping[str, Node], chosen: list[str]) -> Node:
+    """Return the environment's node: defaults, then its groups in the order of `chosen`, then the file itself."""
     node = Node({}, file.source, file.line, file.column)
-    for layer in [defaults, *(groups[name] for name in names), file]:
+    for layer in [defaults, *(groups[name] for name in chosen), file]:
         if layer is not None and layer.value is not None:
             node = merge(node, layer)
     return _with_own_extends(node, file)

@@ -84,6 +84,11 @@ def first(used: Algorithm, token_bytes: Callable[[int], bytes]) -> Key:
     return Key(1, used, token_bytes(used.length))
 
 
+def is_id(text: str) -> bool:
+    """Whether `text` is a key id, 1..15, as annotations write it."""
+    return re.fullmatch(r"[1-9]|1[0-5]", text) is not None
+
+
 _ID: Final = r"(?P<id>[1-9][0-9]?)(?P<plus>\+?)"
 _HEX: Final = r"(?:[0-9a-fA-F]{2})+"
 _AEAD: Final = re.compile(rf"{_ID} rfc4106\(gcm\(aes\)\) (?P<key>{_HEX}) (?P<icv>{'|'.join(map(str, ICV_BITS))})")

@@ -15,7 +15,6 @@ from generator.shapes import (
     Duration,
     Flag,
     Free,
-    Later,
     Names,
     Nullable,
     Number,
@@ -26,15 +25,15 @@ from generator.shapes import (
     span_of,
 )
 from generator.texts import (
+    API_SERVER,
+    ARGOCD_CLUSTER,
     CHART_REPOSITORY,
     CLUSTER_NAME,
     DNS_LABEL,
     FOLDER,
     GIT_REPOSITORY,
-    HOST,
     MAX_CLUSTER_NAME,
     NAME,
-    PATH,
     REVISION,
     VERSION,
 )
@@ -44,7 +43,9 @@ if TYPE_CHECKING:
 
 Algorithm = Literal["rfc4106-gcm-aes", "cbc-aes-sha256", "cbc-aes-sha512"]
 EncryptionType = Literal["ipsec", "wireguard", "none"]
+Engine = Literal["flux", "argocd", "none"]
 AES_BITS: Final = (128, 192, 256)
+IN_CLUSTER: Final = "https://kubernetes.default.svc"  # Argo CD's name for the cluster it runs in
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,7 @@ class Cluster:
         CLUSTER_NAME, "Cilium's name of the cluster; the file's stem where it is left out", default="", shown=...
     )
     id: int = option(Number(0, 255), "1..255, unique within a mesh; 0: in no mesh", default=0)
-    mesh: None = option(
-        Later("comes with Cluster Mesh, which this version does not render yet"), "a Cluster Mesh's name", default=None
-    )
+    mesh: str | None = option(Nullable(NAME), "a Cluster Mesh's name: its members share one IPsec key", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,32 +143,28 @@ class Flux:
 @dataclass(frozen=True, slots=True)
 class Server:
     server: str | None = option(
-        Nullable(Text(rf"https://{HOST}{PATH}", "an https:// address")),
+        Nullable(API_SERVER),
         "the API server's address",
         default=None,
-        shown="https://kubernetes.default.svc",
+        shown=IN_CLUSTER,
     )
-    name: str | None = option(Nullable(NAME), "the cluster's name in Argo CD", default=None)
+    name: str | None = option(Nullable(ARGOCD_CLUSTER), "the cluster's name in Argo CD", default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Argocd:
     namespace: str = option(NAME, "Argo CD's namespace", default="argocd")
     project: str = option(NAME, "the AppProject", default="default")
-    destination: Server = option(
-        Record(Server), "server or name", default=Server(server="https://kubernetes.default.svc")
-    )
-    secrets: str = option(Choice(("ksops", "none")), "how Argo CD decrypts", default="ksops")
+    destination: Server = option(Record(Server), "server or name", default=Server(server=IN_CLUSTER))
+    secrets: str = option(Choice(("ksops", "none")), "how Argo CD decrypts; none: a way of your own", default="ksops")
 
 
 @dataclass(frozen=True, slots=True)
 class Gitops:
-    engine: Literal["flux", "none"] = option(
-        Choice(("flux", "none"), {"argocd": "is not rendered by this version yet"}),
-        "what applies the tree",
-        default="flux",
+    engine: Engine = option(Choice(("flux", "argocd", "none")), "what applies the tree", default="flux")
+    repository: str | None = option(
+        Nullable(GIT_REPOSITORY), "the repository's address; required by argocd", default=None
     )
-    repository: str | None = option(Nullable(GIT_REPOSITORY), "the repository's address", default=None)
     revision: str = option(REVISION, "what the engine follows", default="main")
     path: str = option(FOLDER, "this workspace's folder inside the git repository", default="")
     flux: Flux = option(Record(Flux), "for engine: flux", default=Flux())
@@ -259,9 +254,12 @@ def _cross_checks(environment: Environment) -> list[Finding]:
     place = environment.root.get("gitops.argocd.destination")
     given = [key for key in ("server", "name") if place and (node := place.get(key)) and node.value is not None]
     if place and isinstance(place.value, dict) and len(given) != 1:
-        findings.append(
-            place.finding("destination", "gitops.argocd.destination: expected server or name", "write one of the two")
-        )
+        hint = "keep one, and write null for the other" if given else "write one of the two"
+        findings.append(place.finding("destination", "gitops.argocd.destination: expected server or name", hint))
+    if environment.gitops.engine == "argocd" and environment.gitops.repository is None:
+        message = "gitops.repository is missing, and Argo CD has to be told it"
+        hint = "such as repository: https://git.example.com/platform/clusters.git"
+        findings.append(environment.place("gitops.repository").finding("missing-key", message, hint))
     if environment.demo.ping and environment.kind and environment.kind.workers < 2:  # noqa: PLR2004 -- one pod each
         message = f"demo.ping needs two workers, and kind has {environment.kind.workers}"
         findings.append(environment.place("demo.ping").finding("ping-workers", message, "raise kind.workers"))

@@ -13,7 +13,7 @@ import jinja2.sandbox
 from generator import cilium, secret, tree
 from generator.emit import emit, scalar
 from generator.errors import InputError
-from generator.model import Environment
+from generator.model import IN_CLUSTER, Environment, Gitops
 from generator.redaction import redact
 
 if TYPE_CHECKING:
@@ -29,6 +29,14 @@ def _always(_: Environment) -> bool:
 
 def _flux(environment: Environment) -> bool:
     return environment.gitops.engine == "flux"
+
+
+def _argocd(environment: Environment) -> bool:
+    return environment.gitops.engine == "argocd"
+
+
+def _ksops(environment: Environment) -> bool:
+    return _argocd(environment) and _ipsec(environment) and environment.gitops.argocd.secrets == "ksops"
 
 
 def _ipsec(environment: Environment) -> bool:
@@ -53,14 +61,22 @@ FILES: Final[dict[str, Wanted]] = {
     "cilium/ocirepository.yaml": lambda environment: _flux(environment) and _oci(environment),
     "cilium/helmrelease.yaml": _flux,
     "secrets/kustomization.yaml": _ipsec,
+    "secrets/ksops.yaml": _ksops,
     "demo/endor.yaml": lambda environment: environment.demo.endor,
     "demo/ping.yaml": lambda environment: environment.demo.ping,
     "demo/kustomization.yaml": _demo,
     "flux/secrets.yaml": lambda environment: _flux(environment) and _ipsec(environment),
     "flux/cilium.yaml": _flux,
     "flux/demo.yaml": lambda environment: _flux(environment) and _demo(environment),
+    "argocd-root.yaml": _argocd,
+    "argocd/secrets.yaml": _ksops,
+    "argocd/cilium.yaml": _argocd,
+    "argocd/demo.yaml": lambda environment: _argocd(environment) and _demo(environment),
 }
 """The tree of one environment, and when each file stands in it; the template is the path with `.j2` behind it."""
+
+ENGINES: Final = ("engine/argocd.yaml", "engine/flux.yaml")
+"""What `keyturn engine` prints: what an engine needs before it can apply a tree."""
 
 SUFFIX: Final = ".j2"
 
@@ -88,6 +104,7 @@ class Renderer:
         self._jinja.filters["yaml"] = scalar
         self._jinja.filters["sh"] = shlex.quote
         self._paths = {template.path for template in templates.values()}
+        self._compiled: dict[str, jinja2.Template] = {}
 
     def tree(self, environment: Environment) -> dict[str, bytes]:
         """Return path -> content of everything rendered for one environment, the Secret not among it.
@@ -95,16 +112,21 @@ class Renderer:
         Paths are relative to the root.  Raises InputError, with template and line, where a template fails.
         """
         values = context(environment)
+        header = tree.header(environment.name)
+        hint = f"it failed for environment {environment.name}"
         return {
-            f"clusters/{environment.name}/{path}": self._file(path, environment.name, values)
+            f"clusters/{environment.name}/{path}": (header + self._text(path, values, hint)).encode()
             for path, wanted in FILES.items()
             if wanted(environment)
         }
 
-    def _file(self, path: str, name: str, values: Mapping[str, object]) -> bytes:
+    def engine(self, path: str, gitops: Gitops, argument: str) -> str:
+        """Return one of `ENGINES`; `argument` is the environment it is for, as the command line names it."""
+        return self._text(path, {**_engines(gitops), "argument": argument and f" {argument}"}, "")
+
+    def _text(self, path: str, values: Mapping[str, object], hint: str) -> str:
         try:
-            text = self._jinja.get_template(path + SUFFIX).render(values)
-            return (tree.header(name) + text).encode()
+            return self._filled(path + SUFFIX, values)
         except jinja2.TemplateSyntaxError as error:
             raise InputError(f"{error.filename or error.name}:{error.lineno}: {error.message}") from None
         except _TEMPLATE_ERRORS as error:
@@ -114,7 +136,18 @@ class Renderer:
                 if isinstance(error, jinja2.TemplateNotFound)
                 else str(error) or type(error).__name__
             )
-            raise InputError(f"{place}: {redact(what.rstrip('.'))}", hint=f"it failed for environment {name}") from None
+            raise InputError(f"{place}: {redact(what.rstrip('.'))}", hint=hint) from None
+
+    def _filled(self, name: str, values: Mapping[str, object]) -> str:
+        """Fill a template by Jinja's low-level call: `render` copies all values, which costs as much as the filling."""
+        template = self._compiled.get(name)
+        if template is None:
+            template = self._compiled[name] = self._jinja.get_template(name)
+            template.globals = dict(template.globals)
+        try:
+            return "".join(template.root_render_func(template.new_context({**template.globals, **values}, shared=True)))
+        except _TEMPLATE_ERRORS:
+            return template.render(values)  # raises it again, with the template's own lines
 
     def _place(self, traceback: TracebackType | None) -> str:
         place = ""
@@ -147,10 +180,9 @@ def _source(templates: Mapping[str, Template], name: str) -> tuple[str, str, Cal
 def context(environment: Environment) -> dict[str, object]:
     """Return what templates see: flat names, which Jinja resolves three times faster than dotted ones."""
     chart, gitops, kind = environment.cilium.chart, environment.gitops, environment.kind
-    folder = "/".join(part for part in (".", gitops.path, "clusters", environment.name) if part)
     return {
         "name": environment.name,
-        "folder": folder,
+        "folder": "/".join(part for part in (gitops.path, "clusters", environment.name) if part),
         "cluster_name": environment.cluster_name,
         "values": emit(dict(cilium.helm_values(environment))).rstrip("\n"),
         "cilium_version": environment.cilium.version,
@@ -162,16 +194,29 @@ def context(environment: Environment) -> dict[str, object]:
         "ipsec": _ipsec(environment),
         "secret_name": cilium.SECRET_NAME,
         "secret_file": secret.FILE.rpartition("/")[2],
+        **_engines(gitops),
         "flux": _flux(environment),
-        "flux_namespace": gitops.flux.namespace,
-        "flux_source": gitops.flux.source_name,
-        "flux_secret": gitops.flux.decryption_secret,
-        "flux_interval": str(gitops.flux.interval),
-        "repository": gitops.repository,
-        "revision": gitops.revision,
+        "argocd": _argocd(environment),
+        "ksops": _ksops(environment),
         "demo_endor": environment.demo.endor,
         "demo_ping": environment.demo.ping,
         "kind_name": kind.name if kind else None,
         "control_planes": kind.control_planes if kind else 0,
         "workers": kind.workers if kind else 0,
+    }
+
+
+def _engines(gitops: Gitops) -> dict[str, object]:
+    argocd, destination = gitops.argocd, gitops.argocd.destination
+    return {
+        "flux_namespace": gitops.flux.namespace,
+        "flux_source": gitops.flux.source_name,
+        "flux_secret": gitops.flux.decryption_secret,
+        "flux_interval": str(gitops.flux.interval),
+        "argocd_namespace": argocd.namespace,
+        "argocd_project": argocd.project,
+        "destination": {"name": destination.name} if destination.name else {"server": destination.server},
+        "in_cluster": (destination.server or "").rstrip("/") == IN_CLUSTER or destination.name == "in-cluster",
+        "repository": gitops.repository,
+        "revision": gitops.revision,
     }

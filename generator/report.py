@@ -35,17 +35,27 @@ def rendered_json(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def rendered_lines(outcome: Outcome, *, check: bool) -> Iterator[str]:
-    """Yield a line for each file that changed, and a closing line with counts."""
-    yield from map(str, outcome.changes)
+def rendered_sum(outcome: Outcome, *, check: bool) -> str:
+    """Return the closing line, with counts."""
     count = Counter(change.action for change in outcome.changes)
     unchanged = sum(rendered.unchanged for rendered in outcome.environments)
     number = sum(not rendered.gone for rendered in outcome.environments)
-    yield (
+    return (
         f"{number} {'environment' if number == 1 else 'environments'}: {count['created']} created, "
         f"{count['updated']} updated, {count['removed']} removed, {unchanged} unchanged"
         f"{' (checked only, nothing written)' if check else ''}"
     )
+
+
+def rendered_table(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
+    """Return the header and a row for each environment where anything changed."""
+    rows = []
+    for rendered in outcome.environments:
+        if rendered.changes:
+            count = Counter(change.action for change in rendered.changes)
+            numbers = [count[action] for action in ("created", "updated", "removed")]
+            rows.append([rendered.name, *map(str, (*numbers, rendered.unchanged))])
+    return ["environment", "created", "updated", "removed", "unchanged"], rows
 
 
 def diff_lines(outcome: Outcome) -> Iterator[str]:

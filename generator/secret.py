@@ -5,16 +5,21 @@ The annotations are what a reviewer, a keyless CI job and `flux diff` can see; t
 
 from __future__ import annotations
 
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from generator import keys
 from generator.cilium import SECRET_KEY, SECRET_NAME
 from generator.emit import emit
+from generator.errors import InputError
 from generator.nodes import Node
 from generator.shapes import described
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from generator.findings import Finding
     from generator.keys import Key
@@ -26,17 +31,22 @@ FILE: Final = f"secrets/{SECRET_NAME}.sops.yaml"
 ENCRYPTED: Final = "^(data|stringData)$"  # what sops encrypts: its own name is encrypted_regex
 
 
-def document(key: Key, namespace: str, created: datetime) -> str:
-    """Return the Secret in clear.  It may go to sops and nowhere else.  `created` is in UTC."""
-    used = key.algorithm
-    sizes = {"keyturn/icv-bits": used.icv_bits} if used.icv_bits else {"keyturn/auth-bits": used.auth_bits}
+_CREATED: Final = "%Y-%m-%dT%H:%M:%SZ"  # RFC 3339, UTC, seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """A key, when it was made (UTC), and the id that it followed, None for a first one."""
+
+    key: Key
+    created: datetime
+    previous: int | None = None
+
+
+def document(issue: Issue, namespace: str) -> str:
+    """Return the Secret in clear.  It may go to sops and nowhere else."""
     annotations: dict[str, Plain] = {
-        "keyturn/key-id": str(key.id),
-        "keyturn/algorithm": str(used),
-        "keyturn/key-bits": str(used.key_bits),
-        **{name: str(bits) for name, bits in sizes.items()},
-        "keyturn/fingerprint": key.fingerprint(),
-        "keyturn/created": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **{f"keyturn/{name}": value for name, value in _told(issue).items()},
         "kustomize.toolkit.fluxcd.io/prune": "disabled",
         "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
     }
@@ -45,9 +55,54 @@ def document(key: Key, namespace: str, created: datetime) -> str:
         "kind": "Secret",
         "metadata": {"name": SECRET_NAME, "namespace": namespace, "annotations": annotations},
         "type": "Opaque",
-        "stringData": {SECRET_KEY: key.line()},
+        "stringData": {SECRET_KEY: issue.key.line()},
     }
     return HEADER + emit(secret)
+
+
+def _told(issue: Issue) -> dict[str, str]:
+    """What the annotations `keyturn/...` say of a key."""
+    used = issue.key.algorithm
+    sizes = {"icv-bits": used.icv_bits} if used.icv_bits else {"auth-bits": used.auth_bits}
+    return {
+        "key-id": str(issue.key.id),
+        "algorithm": str(used),
+        "key-bits": str(used.key_bits),
+        **{name: str(bits) for name, bits in sizes.items()},
+        "fingerprint": issue.key.fingerprint(),
+        "created": issue.created.strftime(_CREATED),
+        **({} if issue.previous is None else {"previous-key-id": str(issue.previous)}),
+    }
+
+
+def opened(root: Node) -> Issue:
+    """Read a decrypted Secret.
+
+    Raises InputError, which never quotes it, where the key line is malformed or the annotations tell of another key.
+    """
+    text, encoded = root.get(f"stringData.{SECRET_KEY}"), root.get(f"data.{SECRET_KEY}")
+    line = text.value if text is not None else _decoded(encoded.value) if encoded is not None else None
+    if not isinstance(line, str):
+        raise InputError(f"the Secret has no data key {SECRET_KEY!r}")
+    key = keys.parse(line)
+    try:
+        created = datetime.strptime(annotation(root, "created"), _CREATED).replace(tzinfo=UTC)
+    except ValueError:
+        raise InputError("the Secret does not tell when its key was made") from None
+    previous = annotation(root, "previous-key-id")
+    if previous and not keys.is_id(previous):
+        raise InputError("the Secret's keyturn/previous-key-id is no key id")
+    issue = Issue(key, created, int(previous) if previous else None)
+    if wrong := [name for name, value in _told(issue).items() if annotation(root, name) != value]:
+        raise InputError(f"the Secret holds another key than keyturn/{wrong[0]} tells")
+    return issue
+
+
+def _decoded(value: object) -> str | None:
+    try:
+        return base64.b64decode(str(value), validate=True).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
 
 
 def clear_values(root: Node) -> Iterator[Finding]:

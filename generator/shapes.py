@@ -208,20 +208,6 @@ class Nullable(Shape[T | None]):
 
 
 @dataclass(frozen=True, slots=True)
-class Later(Shape[None]):
-    """Null only: a member that the format has and this version does not act on."""
-
-    reason: str
-
-    def read(self, node: Node, name: str, findings: list[Finding]) -> None:
-        if node.value is not None:
-            raise WrongError(self.reason, "leave it out", rule="not-yet")
-
-    def schema(self) -> Schema:
-        return {"type": "null"}
-
-
-@dataclass(frozen=True, slots=True)
 class Names(Shape[tuple[str, ...]]):
     """A list of different names."""
 

@@ -22,6 +22,7 @@ VERSION: Final = Text(
 )
 _LOOPBACK: Final = r"(127\.0\.0\.1|localhost|\[::1\])"
 HOST: Final = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]+)?"
+_IPV6: Final = r"\[[0-9A-Fa-f:.]+\](:[0-9]+)?"
 PATH: Final = r"(/[A-Za-z0-9._~-]+)*/?"
 CHART_REPOSITORY: Final = Text(
     rf"((https|oci)://{HOST}|http://{_LOOPBACK}(:[0-9]+)?){PATH}",
@@ -43,3 +44,6 @@ FOLDER: Final = Text(
     "a folder inside the repository such as clusters/eu",
     "no leading slash, no ..",
 )
+API_SERVER: Final = Text(rf"https://({HOST}|{_IPV6}){PATH}", "an https:// address")
+# What Argo CD calls a cluster is often what a cloud calls it: an ARN, or words with underscores.
+ARGOCD_CLUSTER: Final = Text(r"[A-Za-z0-9]([A-Za-z0-9._:/@-]*[A-Za-z0-9])?", "a cluster's name in Argo CD")

@@ -1,22 +1,25 @@
-"""The files under `environments/` and `templates/`, read and resolved.  Nothing is written here."""
+"""The files under `environments/`, read and resolved.  Nothing is written here."""
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from generator import combinations, git, inheritance, yamlio
+from generator import combinations, git, inheritance, mesh, yamlio
 from generator.errors import InputError
 from generator.findings import Finding
 from generator.model import Environment, parse
 from generator.nodes import Node
-from generator.render import FILES, SUFFIX, Template
 from generator.shapes import WrongError, nearest
 from generator.texts import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
 
 FOLDER: Final = "environments"
 _DEFAULTS: Final = "defaults"
@@ -33,7 +36,7 @@ def find_root(start: Path) -> Path:
     raise InputError(f"no {FOLDER}/ in {start} or above it", hint="go to the repository, or name it with --root")
 
 
-def _own(folder: Path) -> Path:
+def own(folder: Path) -> Path:
     """Return a folder of the workspace that is no link: what it leads to would be somebody else's files."""
     if folder.is_symlink():
         raise InputError(f"{folder} is a link", hint="make it a folder")
@@ -49,9 +52,13 @@ def named_root(root: Path) -> Path:
 
 @dataclass(slots=True)
 class Workspace:
-    """The environments that were asked for, whole; `names` has every environment that there is."""
+    """The environments that were asked for, whole; `names` has every environment that there is.
+
+    `mates` are the other members of their meshes, which say what the mesh agrees on.
+    """
 
     environments: list[Environment] = field(default_factory=list)
+    mates: list[Environment] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
@@ -62,37 +69,90 @@ def load(root: Path, wanted: Iterable[str] = ()) -> Workspace:
     Raises InputError where there is no such environment.
     """
     space = Workspace()
-    folder = _own(root / FOLDER)
+    folder = own(root / FOLDER)
     strays: list[Finding] = []
-    space.names = [file.stem for file in _files(folder, FOLDER, strays) if file.stem != _DEFAULTS]
+    space.names = _names(folder, strays)
     chosen = _chosen(space.names, list(wanted))
-    groups = _Groups(_own(folder / "groups"))
+    groups = _Groups(own(folder / "groups"))
     defaults = _defaults(folder, space.findings)
+    place = _place(root)
     for name in chosen:
         environment, findings = _environment(folder / f"{name}.yaml", defaults, groups)
         space.findings += findings
         if environment is not None:
             space.environments.append(environment)
             space.findings += combinations.check(environment)
-            space.findings += _placed(environment, root)
+            space.findings += _placed(environment, place)
     if len(chosen) == len(space.names):
         space.findings += strays + groups.strays + groups.unused()
+    others = (folder / f"{name}.yaml" for name in sorted(set(space.names) - set(chosen)))
+    _add_mates(space, others, defaults, groups)
+    space.findings += mesh.check([*space.environments, *space.mates])
     space.findings += groups.findings()
     return space
 
 
-def _placed(environment: Environment, root: Path) -> Iterator[Finding]:
-    """The paths in Flux's objects begin at the top of the git repository."""
+def names(root: Path) -> list[str]:
+    """Return the names of all environments, sorted."""
+    return _names(own(root / FOLDER), [])
+
+
+def _names(folder: Path, strays: list[Finding]) -> list[str]:
+    return [file.stem for file in _files(folder, FOLDER, strays) if file.stem != _DEFAULTS]
+
+
+def _add_mates(space: Workspace, others: Iterable[Path], defaults: Node | None, groups: _Groups) -> None:
+    """Find the members of the environments' meshes among the files that were not asked for.
+
+    A search of bytes leaves out the files that cannot name one of the meshes, nor a group that does; one with an escape
+    in it could name anything.
+    """
+    meshes = {environment.cluster.mesh for environment in space.environments if environment.cluster.mesh is not None}
+    if not meshes:
+        return
+    words = [word.encode() for word in (*meshes, *groups.saying(meshes), "\\")]
+    groups.blame(words)
+    everywhere = _mesh(defaults) in meshes
+    for file in others:
+        if not everywhere and not _has(file, words):
+            continue
+        used = set(groups.used)
+        node, findings = _resolved(file, defaults, groups)
+        if node is not None and _mesh(node) not in meshes:
+            groups.used = used
+            continue
+        environment, problems = parse(node, file.stem) if node is not None else (None, [])
+        space.findings += findings + problems
+        if environment is not None:
+            space.mates.append(environment)
+
+
+def _has(file: Path, words: Iterable[bytes]) -> bool:
+    data = _bytes(file)
+    return data is not None and any(word in data for word in words)
+
+
+def _mesh(node: Node | None) -> object:
+    """Return what a file says of `cluster.mesh`, unread."""
+    said = node.get("cluster.mesh") if node is not None else None
+    return said.value if said is not None and isinstance(said.value, str) else None
+
+
+def _place(root: Path) -> str | None:
+    """Return the folder that the root is in its git repository, None outside one."""
     top = git.top(root)
+    if top is None:
+        return None
+    return "" if root == top else root.relative_to(top).as_posix()
+
+
+def _placed(environment: Environment, actual: str | None) -> Iterator[Finding]:
+    """The paths in an engine's objects begin at the top of the git repository."""
     path = environment.gitops.path
-    if top is not None and environment.gitops.engine == "flux" and (actual := _below(root, top)) != path:
+    if environment.gitops.engine != "none" and actual not in (None, path):
         message = f"gitops.path is {path!r}, and this folder is {actual!r} in its git repository"
         place = environment.place("gitops.path")
-        yield replace(place.finding("gitops-path", message, "Flux would not find the tree"), level="warning")
-
-
-def _below(root: Path, top: Path) -> str:
-    return "" if root == top else root.relative_to(top).as_posix()
+        yield replace(place.finding("gitops-path", message, "the engine would not find the tree"), level="warning")
 
 
 def _files(folder: Path, shown: str, strays: list[Finding]) -> Iterator[Path]:
@@ -138,14 +198,28 @@ class _Groups(dict[str, Node]):
         self.used: set[str] = set()
         self.strays: list[Finding] = []
         self._found: dict[str, list[Finding]] = {}
+        self._unread: list[Path] = []
         for file in _files(folder, f"{FOLDER}/groups", self.strays) if folder.is_dir() else ():
             node, findings = _read(file, f"{FOLDER}/groups/{file.name}")
+            if node is None:
+                self._unread.append(file)
             self[file.stem] = node or Node(None, f"{FOLDER}/groups/{file.name}", 1, 1)
             self._found[file.stem] = findings
 
     def findings(self) -> list[Finding]:
         """Return what could not be read in the groups that were used."""
         return [finding for name in self.used for finding in self._found[name]]
+
+    def saying(self, meshes: AbstractSet[str]) -> set[str]:
+        """Return the names of the groups that name one of the meshes, or extend one that does."""
+        found = {name for name, node in self.items() if _mesh(node) in meshes}
+        while more := {name for name, node in self.items() if inheritance.names(node) & found} - found:
+            found |= more
+        return found
+
+    def blame(self, words: Iterable[bytes]) -> None:
+        """Count the groups as used that could not be read and have one of the words: they may say what matters."""
+        self.used.update(file.stem for file in self._unread if _has(file, words))
 
     def unused(self) -> list[Finding]:
         """Return what is wrong with the groups that nothing extends; a group may leave anything out."""
@@ -169,54 +243,40 @@ def _defaults(folder: Path, findings: list[Finding]) -> Node | None:
 
 
 def _environment(file: Path, defaults: Node | None, groups: _Groups) -> tuple[Environment | None, list[Finding]]:
+    node, findings = _resolved(file, defaults, groups)
+    if node is None:
+        return None, findings
+    environment, problems = parse(node, file.stem)
+    return environment, findings + problems
+
+
+def _resolved(file: Path, defaults: Node | None, groups: _Groups) -> tuple[Node | None, list[Finding]]:
     node, findings = _read(file, f"{FOLDER}/{file.name}")
     if node is None:
         return None, findings
     names, found = inheritance.order(node, groups)
     groups.used.update(names)
-    resolved = inheritance.resolve(node, defaults, groups, names)
-    environment, problems = parse(resolved, file.stem)
-    return environment, findings + found + problems
+    return inheritance.resolve(node, defaults, groups, names), findings + found
 
 
 def _read(file: Path, source: str) -> tuple[Node | None, list[Finding]]:
-    if file.is_symlink() or not file.is_file():  # a link may lead to a secret, a pipe would wait for ever
+    data = _bytes(file)
+    if data is None:
         return None, [Finding(source, 0, 0, "stray-file", "error", "is no regular file", "write it here")]
-    with file.open("rb") as stream:
-        node, findings = yamlio.read(stream.read(yamlio.MAX_BYTES + 1), source)
+    node, findings = yamlio.read(data, source)
     if node is not None and not isinstance(node.value, dict | None):
         findings.append(node.finding("wrong-type", "expected a mapping", "such as cilium: {version: 1.16.0}"))
         return None, findings
     return node, findings
 
 
-def templates(root: Path) -> tuple[dict[str, Template], list[Finding]]:
-    """Return every template by name; the repository's own go before the package's.
-
-    One of the repository's that stands for nothing is a warning: most likely its name has a typo.  Names that start
-    with `_` are parts for other templates to include.
-    """
-    here = Path(__file__).parent
-    packaged = here / "templates" if (here / "templates").is_dir() else here.parent / "templates"
-    found = dict(_templates(packaged, "templates"))
-    own = dict(_templates(_own(root / "templates"), "templates")) if root / "templates" != packaged else {}
-    known = [path + SUFFIX for path in FILES]
-    findings = []
-    for name, template in own.items():
-        if name not in known and not name.rpartition("/")[2].startswith("_"):
-            close = nearest(name, known)
-            hint = f"did you mean templates/{close}?" if close else "a part to include starts with _"
-            findings.append(Finding(template.path, 0, 0, "stray-template", "warning", "stands for no file", hint))
-    return {**found, **own}, findings
-
-
-def _templates(folder: Path, shown: str) -> Iterator[tuple[str, Template]]:
-    for file in sorted(folder.rglob(f"*{SUFFIX}")) if folder.is_dir() else ():
-        name = file.relative_to(folder).as_posix()
-        if file.is_symlink() or not file.is_file():
-            raise InputError(f"{shown}/{name}: is no regular file", hint="write the template here")
-        try:
-            text = file.read_text("utf-8")
-        except UnicodeDecodeError:
-            raise InputError(f"{shown}/{name}: the file is not UTF-8") from None
-        yield name, Template(text, f"{shown}/{name}")
+def _bytes(file: Path) -> bytes | None:
+    """Return what a reader needs of a file; None of a link, which may lead to a secret, or a pipe, which would wait."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):  # a link, or a socket
+            return None
+        raise
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        return stream.read(yamlio.MAX_BYTES + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None

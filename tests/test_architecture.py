@@ -13,20 +13,38 @@ MODULES = {
     for file in sorted((PROJECT / "generator").rglob("*.py"))
 }
 
+COMMANDS = {
+    name for name in MODULES if name.startswith("generator.commands.") and name != "generator.commands.__init__"
+}
+
 GATES = {
     "subprocess": {"generator.process"},
-    "click": {"generator.cli"},
+    "click": {"generator.cli", "generator.talk", *COMMANDS},
     "jinja2": {"generator.render"},
     "_ruamel_yaml": {"generator.yamlio"},
     "pyrage": {"generator.identity"},
     "fcntl": {"generator.lock"},
+    "rich": {"generator.terminal"},
 }
 
 PURE = {
     "generator." + name
     for name in (
         *("cilium", "chartkeys", "combinations", "creation", "emit", "errors", "findings", "firstkeys", "inheritance"),
-        *("keys", "model", "records", "render", "report", "scalars", "secret", "shapes", "strictmode", "tree", "view"),
+        *(
+            "keys",
+            "mesh",
+            "model",
+            "records",
+            "render",
+            "report",
+            "scalars",
+            "secret",
+            "shapes",
+            "strictmode",
+            "tree",
+            "view",
+        ),
         "nodes",
         "outcome",
         "redaction",

@@ -3,45 +3,21 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import rig
+import standins
 import yaml
-from kit import WIREGUARD, Ran, Repo
+from kit import WIREGUARD, Ran
+from standins import FAIL, SHELLS, Bench, flag
 
-FOUND = {Path(path).resolve(): shell for shell in ("bash", "dash", "sh") if (path := shutil.which(shell))}
-SHELLS = sorted(FOUND.values())  # each program once: sh is mostly one of the others
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kit import Repo
+
 SECRET = f"clusters/lab/{rig.SECRET}"
-
-# Notes its name, arguments and environment, and what comes in where it is told to read; answers from files.
-NOTE = """
-call=$CALLS/$(ls "$CALLS" | wc -l)
-case " $* " in *" -f - "*) input=$(cat; echo .); call=$CALLS/$(ls "$CALLS" | wc -l) ;; esac
-mkdir "$call"
-printf '%s\\n' "${0##*/}" "$@" > "$call/argv"
-[ -z "${input+x}" ] || printf %s "${input%.}" > "$call/stdin"
-env > "$call/env"
-"""
-KUBECTL = (
-    NOTE
-    + """
-case "$*" in
-  *"get configmap cilium-config"*) cat "$ANSWERS/cluster" ;;
-  *"get secret cilium-ipsec-keys"*"-o name"*) sed 's|.*|secret/cilium-ipsec-keys|' "$ANSWERS/fingerprint" ;;
-  *"get secret cilium-ipsec-keys"*jsonpath*) cat "$ANSWERS/fingerprint" ;;
-  *"get secret sops-age"*) cat "$ANSWERS/sops-age" ;;
-  *"create namespace"*) echo "namespace: $5" ;;
-  *"create secret"*) echo "secret: $7" ;;
-esac
-"""
-)
-KIND = NOTE + '[ "$*" != "get clusters" ] || cat "$ANSWERS/kind"\n'
-FAIL = NOTE + "echo no >&2\nexit 9\n"
-PROGRAMS = {"kubectl": KUBECTL, "helm": NOTE, "kind": KIND, "flux": NOTE}
 
 LAB = """
 cilium: {version: 1.16.0, values: {hubble: {enabled: false}}}
@@ -53,92 +29,9 @@ demo: {endor: true}
 NO_KIND = LAB.replace("kind: {name: blue, workers: 2}\n", "")
 
 
-@dataclass
-class Call:
-    """One call of a program: its words, and what it was given to read."""
-
-    argv: list[str]
-    stdin: str | None
-    env: str
-
-
-@dataclass
-class Bench:
-    """A rendered workspace and the programs that stand in for a cluster."""
-
-    repo: Repo
-    folder: Path
-    env: dict[str, str]
-
-    def answer(self, name: str, text: str) -> None:
-        (self.folder / "answers" / name).write_text(text, "utf-8")
-
-    def program(self, name: str, body: str | None) -> None:
-        if body is None:
-            (self.folder / "bin" / name).unlink()
-        else:
-            rig.script(self.folder / "bin", name, body)
-
-    def render(self, text: str) -> None:
-        self.repo.environment("lab", text)
-        assert rig.command(self.repo.root, "render").code == 0
-        self.repo.git("add", "-A")
-
-    def run(self, *arguments: str, shell: str = "sh", at: tuple[str, str] = ("", ""), **variables: str) -> Ran:
-        """Run the script; `at` is the folder to be in, from the workspace, and the script as seen from there."""
-        done = subprocess.run(
-            [shell, at[1] or str(self.repo.root / "clusters/lab/bootstrap.sh"), *arguments],
-            cwd=self.repo.root / at[0],
-            env=self.env | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
-
-    def forget(self) -> None:
-        shutil.rmtree(self.folder / "calls")
-        (self.folder / "calls").mkdir()
-
-    @property
-    def calls(self) -> list[Call]:
-        return [
-            Call(
-                (call / "argv").read_text("utf-8").splitlines(),
-                (call / "stdin").read_text("utf-8") if (call / "stdin").exists() else None,
-                (call / "env").read_text("utf-8"),
-            )
-            for call in sorted((self.folder / "calls").iterdir(), key=lambda path: int(path.name))
-        ]
-
-    @property
-    def words(self) -> list[str]:
-        return [" ".join(call.argv) for call in self.calls]
-
-
 @pytest.fixture
 def bench(repo: Repo, home: Path, tmp_path: Path) -> Bench:
-    rig.lab(repo, home, LAB)
-    for name in ("answers", "calls"):
-        (tmp_path / name).mkdir()
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    (tools / "sops").symlink_to(rig.real_sops(repo.root))
-    env = {
-        "PATH": f"{tmp_path / 'bin'}:{tools}:/usr/bin:/bin",
-        "HOME": str(home),
-        "CALLS": str(tmp_path / "calls"),
-        "ANSWERS": str(tmp_path / "answers"),
-        "SOPS_DISABLE_VERSION_CHECK": "true",
-    }
-    made = Bench(repo, tmp_path, env)
-    for name, body in PROGRAMS.items():
-        made.program(name, body)
-    for name in ("cluster", "fingerprint", "sops-age", "kind"):
-        made.answer(name, "")
-    made.render(LAB)
-    return made
+    return standins.bench(repo, home, tmp_path, LAB)
 
 
 def fingerprint(bench: Bench) -> str:
@@ -228,10 +121,6 @@ def test_what_kubectl_would_create_is_what_is_applied(bench: Bench) -> None:
 
 
 # The release that Flux adopts
-
-
-def flag(words: list[str], name: str) -> str:
-    return words[words.index(name) + 1]
 
 
 RELEASES = {
@@ -371,12 +260,7 @@ def test_context_that_was_named_goes_before_kinds_own(bench: Bench) -> None:
 
 @pytest.mark.parametrize("name", ["kubectl", "helm", "kind", "flux"])
 def test_missing_program_is_named_before_anything_runs(bench: Bench, name: str) -> None:
-    bench.program(name, None)
-    tools = bench.folder / "tools"
-    for tool in ("cat", "dirname", "env", "grep", "git", "ls", "mkdir", "sed", "sh", "uname", "wc"):
-        (tools / tool).symlink_to(shutil.which(tool) or tool)
-
-    ran = bench.run(shell=str(tools / "sh"), PATH=f"{bench.folder / 'bin'}:{tools}")
+    ran = bench.without(name)
 
     assert (ran, bench.words) == (Ran(1, "", f"bootstrap.sh: {name} is not on PATH\n"), [])
 

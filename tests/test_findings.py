@@ -376,6 +376,7 @@ NATIVE = "routingMode: native, ipv4NativeRoutingCIDR: 10.0.0.0/8"
 REPLACED = "kubeProxyReplacement: true, bpf: {masquerade: true}"
 GCM_256 = "type: ipsec, ipsec: {algorithm: rfc4106-gcm-aes, keySize: 256}"
 FLUX = "{engine: flux}"
+ARGOCD = "{engine: argocd, repository: 'https://git.example.com/platform/clusters.git'}"
 
 NEAR_MISSES = {
     "node-encryption": {
@@ -489,11 +490,13 @@ NEAR_MISSES = {
         "no Hubble": near("1.16.0", IPSEC, "hubble: {enabled: false}", FLUX),
         "no TLS": near("1.16.0", IPSEC, "hubble: {tls: {enabled: false}}", FLUX),
         "own certificates": near("1.16.0", IPSEC, "hubble: {tls: {auto: {enabled: false}}}", FLUX),
+        "cronJob with Argo CD": near("1.17.18", IPSEC, "hubble: {tls: {auto: {method: cronJob}}}", ARGOCD),
         "no engine": near("1.16.0", IPSEC),
     },
-    "flux-name": {
+    "engine-name": {
         "no engine": near("1.16.0", IPSEC),
-        "a short name": near("1.16.0", IPSEC, "hubble: {enabled: false}", FLUX),
+        "a short name for Flux": near("1.16.0", IPSEC, "hubble: {enabled: false}", FLUX),
+        "a short name for Argo CD": near("1.16.0", IPSEC, "hubble: {enabled: false}", ARGOCD),
     },
     "demo-nodes": {
         "two workers": near("1.16.0", IPSEC, more="demo: {endor: true}\nkind: {workers: 2}\n"),

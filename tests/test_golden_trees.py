@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import kubernetes_validate
 import pytest
+import rig
 import yaml
 from kit import HERE, PROJECT, Repo, program
+
+from generator import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,13 +27,12 @@ if TYPE_CHECKING:
 GOLDEN = HERE / "golden" / "trees"
 SAMPLES = PROJECT / "environments"
 FURTHER = HERE / "golden" / "workspace" / "environments"
-SAMPLE_NAMES = sorted(file.stem for file in SAMPLES.glob("*.yaml") if file.stem != "defaults")
-FURTHER_NAMES = sorted(file.stem for file in FURTHER.glob("*.yaml"))
-NAMES = SAMPLE_NAMES + FURTHER_NAMES
-IPSEC = ["lab-ipsec", "cbc-1-15", "subfolder"]
-FLUX = [name for name in NAMES if name != "no-engine"]
+SAMPLE = {one.name: one for one in workspace.load(SAMPLES.parent).environments}
+ENVIRONMENT = SAMPLE | {one.name: one for one in workspace.load(FURTHER.parent).environments}
+IPSEC = [name for name, one in ENVIRONMENT.items() if one.encryption.type == "ipsec"]
+FLUX = [name for name, one in ENVIRONMENT.items() if one.gitops.engine == "flux"]
+LABS = [name for name, one in SAMPLE.items() if one.kind]
 
-SECRET = "secrets/cilium-ipsec-keys.sops.yaml"  # noqa: S105 -- a path
 CLEAR = "secret.txt"
 CORE = ("v1", "apps/v1")
 VERSIONS = ("1.26.0", kubernetes_validate.latest_version())  # the oldest that Cilium 1.15 is tested on, and the newest
@@ -42,7 +44,7 @@ Object = dict[str, Any]
 def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Environment -> its folder of `clusters/`, rendered once by the real command with the real sops."""
     found: dict[str, Path] = {}
-    for source, names in ((SAMPLES, SAMPLE_NAMES), (FURTHER, FURTHER_NAMES)):
+    for source in (SAMPLES, FURTHER):
         root = tmp_path_factory.mktemp("workspace")
         shutil.copytree(source, root / "environments")
         if source is SAMPLES:
@@ -50,7 +52,7 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         env = {"HOME": str(root), "SOPS_AGE_KEY_FILE": str(root / "keys.txt"), "PYTHONPATH": str(PROJECT)}
         ran = Repo(root).run("render", "--new-identity", "--strict", env=env)
         assert ran.code == 0, ran.err
-        found |= {name: root / "clusters" / name for name in names}
+        found |= {tree.name: tree for tree in (root / "clusters").iterdir()}
     return found
 
 
@@ -60,6 +62,12 @@ def contents(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def buildable(tree: Path) -> list[Path]:
+    """The folders that kustomize builds by itself, without a program that decrypts."""
+    found = {file.parent: yaml.safe_load(file.read_text("utf-8")) for file in sorted(tree.rglob("kustomization.yaml"))}
+    return [folder for folder, kustomization in found.items() if "generators" not in kustomization]
 
 
 def objects(text: str) -> list[Object]:
@@ -87,11 +95,11 @@ def clear_part(text: str) -> str:
     return re.sub(r'created: "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"', "created: <time>", text)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENVIRONMENT)
 def test_tree_is_the_golden_one(name: str, trees: dict[str, Path], golden: Callable[[Path, str], None]) -> None:
     tree = contents(trees[name])
     if name in IPSEC:
-        tree[CLEAR] = clear_part(tree.pop(SECRET))
+        tree[CLEAR] = clear_part(tree.pop(rig.SECRET))
 
     for path, text in tree.items():
         golden(GOLDEN / name / path, text)
@@ -99,14 +107,12 @@ def test_tree_is_the_golden_one(name: str, trees: dict[str, Path], golden: Calla
 
 
 def test_there_is_a_golden_tree_for_each_environment_and_no_other() -> None:
-    assert sorted(folder.name for folder in GOLDEN.iterdir()) == sorted(NAMES)
+    assert sorted(folder.name for folder in GOLDEN.iterdir()) == sorted(ENVIRONMENT)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENVIRONMENT)
 def test_every_kustomization_builds(name: str, trees: dict[str, Path]) -> None:
-    folders = [file.parent for file in sorted(trees[name].rglob("kustomization.yaml"))]
-
-    kinds = {folder.name: [found["kind"] for found in objects(built(folder))] for folder in folders}
+    kinds = {folder.name: [one["kind"] for one in objects(built(folder))] for folder in buildable(trees[name])}
 
     assert kinds == KINDS[name]
 
@@ -115,8 +121,11 @@ ENDOR = ["Namespace", "Service", "Deployment", "Deployment", "Deployment"]
 CILIUM = ["ConfigMap", "HelmRelease", "HelmRepository"]
 KINDS = {
     "lab-ipsec": {"cilium": CILIUM, "demo": [*ENDOR, "Pod", "Pod"], "secrets": ["Secret"]},
-    "lab-node-encryption": {"cilium": CILIUM, "demo": [*ENDOR, "Pod", "Pod"]},
+    "lab-node-encryption": {"demo": [*ENDOR, "Pod", "Pod"]},
     "lab-wireguard": {"cilium": CILIUM, "demo": [*ENDOR, "Pod", "Pod"]},
+    "production": {},
+    "production-b": {},
+    "argocd-server": {"demo": ["Pod", "Pod"], "secrets": ["Secret"]},
     "cbc-1-15": {"cilium": CILIUM, "secrets": ["Secret"]},
     "no-engine": {},
     "oci-1-20": {"cilium": ["ConfigMap", "HelmRelease", "OCIRepository"], "demo": ["Pod", "Pod"]},
@@ -155,10 +164,9 @@ def test_config_map_holds_the_values_file_whole(name: str, trees: dict[str, Path
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENVIRONMENT)
 def test_every_core_object_validates_strictly(name: str, version: str, trees: dict[str, Path]) -> None:
-    folders = [file.parent for file in sorted(trees[name].rglob("kustomization.yaml"))]
-    core = [one for folder in folders for one in objects(built(folder)) if one["apiVersion"] in CORE]
+    core = [one for folder in buildable(trees[name]) for one in objects(built(folder)) if one["apiVersion"] in CORE]
     for one in core:
         one.pop("sops", None)
         kubernetes_validate.validate(one, version, strict=True)
@@ -169,11 +177,11 @@ def test_every_core_object_validates_strictly(name: str, version: str, trees: di
     assert len(core) == expected
 
 
-@pytest.mark.parametrize("name", IPSEC)
+@pytest.mark.parametrize("name", [name for name in IPSEC if "secrets" in KINDS[name]])
 def test_secret_reaches_the_cluster_as_sops_wrote_it(name: str, trees: dict[str, Path]) -> None:
     [secret] = objects(built(trees[name] / "secrets"))
 
-    assert secret == yaml.safe_load((trees[name] / SECRET).read_text("utf-8"))
+    assert secret == yaml.safe_load((trees[name] / rig.SECRET).read_text("utf-8"))
     assert re.fullmatch(r"ENC\[AES256_GCM,data:.+,iv:.+,tag:.+,type:str\]", secret["stringData"]["keys"])
 
 
@@ -277,7 +285,7 @@ def test_kustomizations_name_the_folders_of_the_repository(name: str, trees: dic
     }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENVIRONMENT)
 def test_bootstrap_script_is_clean_shell(name: str, trees: dict[str, Path]) -> None:
     done = subprocess.run(
         [program("shellcheck"), str(trees[name] / "bootstrap.sh")], capture_output=True, text=True, check=False
@@ -286,7 +294,7 @@ def test_bootstrap_script_is_clean_shell(name: str, trees: dict[str, Path]) -> N
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("name", SAMPLE_NAMES)
+@pytest.mark.parametrize("name", LABS)
 def test_kind_cluster_is_the_labs(name: str, trees: dict[str, Path]) -> None:
     found = yaml.safe_load((trees[name] / "kind.yaml").read_text("utf-8"))
 
@@ -299,22 +307,23 @@ def test_kind_cluster_is_the_labs(name: str, trees: dict[str, Path]) -> None:
     }
 
 
-def test_samples_are_those_that_the_lab_has() -> None:
-    assert SAMPLE_NAMES == ["lab-ipsec", "lab-node-encryption", "lab-wireguard"]
+def test_samples_are_a_lab_of_three_and_production() -> None:
+    assert LABS == ["lab-ipsec", "lab-node-encryption", "lab-wireguard"]
+    assert sorted(SAMPLE) == [*LABS, "production", "production-b"]
 
 
+IPSEC_ALONE = {"enabled": True, "type": "ipsec", "nodeEncryption": False}
+WIREGUARD_ALONE = {"enabled": True, "type": "wireguard", "nodeEncryption": False}
 ENCRYPTION = {
-    "lab-ipsec": {"enabled": True, "type": "ipsec", "nodeEncryption": False},
-    "lab-node-encryption": {"enabled": True, "type": "wireguard", "nodeEncryption": True},
-    "lab-wireguard": {"enabled": True, "type": "wireguard", "nodeEncryption": False},
-    "cbc-1-15": {"enabled": True, "type": "ipsec", "nodeEncryption": False},
+    **dict.fromkeys(IPSEC, IPSEC_ALONE),
+    "lab-node-encryption": WIREGUARD_ALONE | {"nodeEncryption": True},
+    "lab-wireguard": WIREGUARD_ALONE,
     "no-engine": {"enabled": False, "nodeEncryption": False},
-    "oci-1-20": {"enabled": True, "type": "wireguard", "nodeEncryption": False},
-    "subfolder": {"enabled": True, "type": "ipsec", "nodeEncryption": False},
+    "oci-1-20": WIREGUARD_ALONE,
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENVIRONMENT)
 def test_values_say_what_the_environment_asks_for(name: str, trees: dict[str, Path]) -> None:
     values = yaml.safe_load((trees[name] / "cilium" / "values.yaml").read_text("utf-8"))
 

@@ -157,6 +157,7 @@ def at_terminal(repo: Repo, *arguments: str, answer: bytes) -> tuple[int, str, s
     child = subprocess.Popen(
         [sys.executable, "-m", "generator", *arguments],
         cwd=repo.root,
+        env={**os.environ, "NO_COLOR": "1"},
         stdin=theirs,
         stdout=subprocess.PIPE,
         stderr=theirs,

@@ -92,6 +92,7 @@ kind: null
 """
 # Every key that the format has, once, with its default or, where that is null, with a value.
 GIVEN = """
+cluster: {mesh: europe}
 encryption: {strictMode: {egress: {cidr: 10.244.0.0/16, allowRemoteNodeIdentities: true}, ingress: false}}
 gitops: {repository: 'https://git.example.com/platform/clusters.git', argocd: {destination: {name: lab}}}
 kind: {name: kind, controlPlanes: 1, workers: 3}

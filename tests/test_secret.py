@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from generator import keys, model, secret
 from generator.keys import Algorithm, Key
+from generator.secret import Issue
 from generator.yamlio import read
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def counting(length: int) -> bytes:
 def test_document_for_gcm_is_this_text() -> None:
     key = Key(1, GCM, counting(20))
 
-    text = secret.document(key, "kube-system", CREATED)
+    text = secret.document(Issue(key, CREATED), "kube-system")
 
     assert (
         text
@@ -59,7 +60,7 @@ stringData:
 def test_document_for_cbc_is_this_text() -> None:
     key = Key(15, keys.algorithm("cbc-aes-sha512", 128), counting(48))
 
-    text = secret.document(key, "cilium", CREATED)
+    text = secret.document(Issue(key, CREATED), "cilium")
 
     assert (
         text
@@ -100,7 +101,7 @@ def any_key(draw: st.DrawFn) -> Key:
 
 @given(any_key())
 def test_document_holds_the_line_whole_and_the_material_nowhere_else(key: Key) -> None:
-    text = secret.document(key, "kube-system", CREATED)
+    text = secret.document(Issue(key, CREATED), "kube-system")
 
     assert yaml.safe_load(text)["stringData"] == {"keys": key.line()}
     clear, _, _ = text.partition("stringData:")
@@ -110,7 +111,7 @@ def test_document_holds_the_line_whole_and_the_material_nowhere_else(key: Key) -
 
 @given(any_key())
 def test_every_annotation_is_text(key: Key) -> None:
-    annotations = yaml.safe_load(secret.document(key, "kube-system", CREATED))["metadata"]["annotations"]
+    annotations = yaml.safe_load(secret.document(Issue(key, CREATED), "kube-system"))["metadata"]["annotations"]
 
     assert {type(value) for value in annotations.values()} == {str}
 
@@ -261,7 +262,7 @@ def test_no_values_are_no_clear_ones(value: str) -> None:
 
 
 def test_annotation_is_read_by_its_name() -> None:
-    root = node_of(secret.document(Key(1, GCM, counting(20)), "kube-system", CREATED))
+    root = node_of(secret.document(Issue(Key(1, GCM, counting(20)), CREATED), "kube-system"))
 
     names = ("algorithm", "key-bits", "created", "none")
     assert [secret.annotation(root, name) for name in names] == ["rfc4106(gcm(aes))", "128", "2026-01-02T03:04:05Z", ""]

@@ -52,7 +52,7 @@ kind: null
 EXAMPLE = """
 extends: [lab, eu]
 protected: true
-cluster: {name: lab-1, id: 255, mesh: null}
+cluster: {name: lab-1, id: 255, mesh: europe}
 cilium:
   version: 1.19.0-rc.1
   namespace: cilium
@@ -236,6 +236,10 @@ CHART = "an https:// or oci:// address without user or query"
 CHART_HINT = "credentials belong in the cluster"
 GIT = "an https:// or ssh:// address without a password"
 GIT_HINT = "write git@host:path as ssh://git@host/path"
+NO_REPOSITORY = (
+    "gitops.repository is missing, and Argo CD has to be told it; "
+    "such as repository: https://git.example.com/platform/clusters.git"
+)
 GO_UNITS = "ns, us, ms, s, m, h"
 LONG_UNITS = "s, m, h, d, w"
 VERSION = "cilium.version: expected a chart version such as 1.16.0, not"
@@ -283,6 +287,10 @@ WRONG: list[tuple[dict[str, str], str]] = [
     (
         {"cluster": "{name: 012}"},
         f"3:17: error: cluster.name: expected {CLUSTER_NAME}, not the number 012; quote it: '012' [wrong-type]",
+    ),
+    (
+        {"cluster": "{mesh: Europe}"},
+        "3:17: error: cluster.mesh: expected a DNS label (a-z, 0-9 and -), not 'Europe' [wrong-value]",
     ),
     ({"cluster": "null"}, "3:10: error: cluster: expected a mapping, not null; with name, id, mesh [wrong-type]"),
     ({"cluster": "[]"}, "3:10: error: cluster: expected a mapping, not a list; with name, id, mesh [wrong-type]"),
@@ -402,8 +410,22 @@ WRONG: list[tuple[dict[str, str], str]] = [
         "2:55: error: encryption.strictMode.egress.cidr: expected an IPv4 network, not 'a b' [wrong-value]",
     ),
     (
-        {"gitops": "{engine: argocd}"},
-        "3:18: error: gitops.engine: argocd is not rendered by this version yet; one of flux, none [not-yet]",
+        {"gitops": "{engine: argo}"},
+        (
+            "3:18: error: gitops.engine: expected one of flux, argocd, none, not 'argo'; did you mean argocd? "
+            "[wrong-value]"
+        ),
+    ),
+    (
+        {"gitops": "{argocd: {secrets: sops}}"},
+        (
+            "3:28: error: gitops.argocd.secrets: expected one of ksops, none, not 'sops'; did you mean ksops? "
+            "[wrong-value]"
+        ),
+    ),
+    (
+        {"gitops": "{argocd: {destination: {name: 'a b'}}}"},
+        "3:39: error: gitops.argocd.destination.name: expected a cluster's name in Argo CD, not 'a b' [wrong-value]",
     ),
     (
         {"gitops": "{repository: 'git@host:path'}"},
@@ -484,8 +506,10 @@ WRONG_TOGETHER: list[tuple[dict[str, str | None], str]] = [
     ),
     (
         {"gitops": "{argocd: {destination: {server: 'https://a', name: b}}}"},
-        "3:32: error: gitops.argocd.destination: expected server or name; write one of the two [destination]",
+        "3:32: error: gitops.argocd.destination: expected server or name; keep one, and write null for the other [destination]",
     ),
+    ({"gitops": "{engine: argocd}"}, f"3:9: error: {NO_REPOSITORY} [missing-key]"),
+    ({"gitops": "{engine: argocd, repository: null}"}, f"3:38: error: {NO_REPOSITORY} [missing-key]"),
     (
         {"demo": "{ping: true}", "kind": "{workers: 1}"},
         "3:14: error: demo.ping needs two workers, and kind has 1; raise kind.workers [ping-workers]",
@@ -504,6 +528,7 @@ GOOD: list[dict[str, str]] = [
     {"cluster": "{id: 0x10}"},
     {"cluster": f"{{name: {'a' * 32}}}"},
     {"cluster": "{name: default, id: 0}"},
+    {"cluster": "{id: 1, mesh: europe}"},
     {"cilium": "{version: 1.20.3-pre.1}"},
     {"cilium": f"{{version: 1.16.0, namespace: {'a' * 63}}}"},
     {"cilium": "{version: 1.16.0, chart: {repository: 'http://127.0.0.1:8080/charts'}}"},
@@ -517,6 +542,10 @@ GOOD: list[dict[str, str]] = [
     {"gitops": "{repository: 'http://localhost:3000/a.git'}"},
     {"gitops": "{revision: feature/x_1.2+y}"},
     {"gitops": "{path: a.b/c-d}"},
+    {"gitops": "{engine: argocd, repository: 'https://git.example.com/a.git'}"},
+    {"gitops": "{argocd: {destination: {server: 'https://[2001:db8::1]:6443'}}}"},
+    {"gitops": "{argocd: {destination: {server: 'https://rancher.example.com/k8s/clusters/c-1'}}}"},
+    {"gitops": "{argocd: {destination: {name: 'arn:aws:eks:eu-central-1:111122223333:cluster/eu_central'}}}"},
     {"gitops": "{argocd: {destination: {name: in-cluster}}}"},
     {"gitops": "{argocd: {destination: {server: null, name: in-cluster}}}"},
     {"kind": "{workers: 0}"},
@@ -578,15 +607,6 @@ def test_name_of_the_file_has_to_do_as_the_name_of_the_cluster(name: str, text: 
 )
 def test_name_of_the_file_is_free_where_the_cluster_s_name_does(name: str, text: str) -> None:
     assert complaints(text, name) == []
-
-
-def test_member_of_a_later_version_is_named_once() -> None:
-    line = (
-        "3:17: error: cluster.mesh: comes with Cluster Mesh, which this version does not render yet; leave it out "
-        "[not-yet]"
-    )
-
-    assert complaints(lab(cluster="{mesh: eu}")) == [line]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from generator import creation, files, firstkeys, git, keys, secret, sops, tree
-from generator.app import recipients
+from generator.app import meshkeys, recipients
 from generator.errors import ManyRefusedError
+from generator.progress import Step, untold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ class Options:
     jobs: int = 1
     token_bytes: Callable[[int], bytes] = secrets.token_bytes
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    step: Step = untold
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,38 +39,72 @@ class Made:
     config: tree.Change | None = None
 
 
-def make(root: Path, environments: list[Environment], names: list[str], options: Options, *, check: bool) -> Made:
-    """Return a first Secret for each of the environments; `names` are all that there are.
+@dataclass(frozen=True, slots=True)
+class Keyless:
+    """The environments that need a first Secret, the names of all that there are, and who holds a mesh's key."""
+
+    environments: list[Environment]
+    names: list[str]
+    holders: meshkeys.Holders
+
+
+def make(root: Path, keyless: Keyless, options: Options, *, check: bool) -> Made:
+    """Return a first Secret for each of the environments.
 
     Writes no Secret, but where there is no `.sops.yaml` that, and an identity.  Raises RefusedError where one of the
     environments may have had a key before, or where recipients are not to be had; ToolError where sops fails.
     """
+    environments = keyless.environments
     if not environments:
         return Made()
-    _refuse_known(root, environments, names)
+    _refuse_known(root, environments, keyless.names)
     file = recipients.config_file(root)
-    config = None
     if file is None:
         recipients.refuse_protected(environments)
-        if check:
-            return Made(_unmade(environments), tree.Change("created", creation.CONFIG, None, tree.UNMADE))
-        sops.find(root)  # before anything is made
-        config = recipients.make_config(root, options.newcomer)
-        file = root / creation.CONFIG
-    rules = recipients.rules(root, file, environments)
     if check:
+        if file is None:
+            return Made(_unmade(environments), tree.Change("created", creation.CONFIG, None, tree.UNMADE))
+        recipients.rules(root, file, environments)
         return Made(_unmade(environments))
-    gate = sops.Sops(sops.find(root), file)
+    gate = sops.Sops(sops.find(root), file or root / creation.CONFIG)
+    issues = _issues(root, keyless, gate, options)  # before anything is made: a mesh's key may not be to be had
+    config = None if file is not None else recipients.make_config(root, options.newcomer)
+    rules = recipients.rules(root, gate.config, environments)
 
     def encrypted(environment: Environment) -> tuple[str, bytes]:
         path = firstkeys.path(environment.name)
-        ipsec = environment.encryption.ipsec
-        key = keys.first(keys.algorithm(ipsec.algorithm, ipsec.key_size), options.token_bytes)
-        clear = secret.document(key, environment.cilium.namespace, options.now())
+        clear = secret.document(issues[environment.name], environment.cilium.namespace)
         return path, gate.encrypt(clear, root / path, rules[path])
 
+    made: dict[str, bytes] = {}
     with ThreadPoolExecutor(options.jobs) as pool:
-        return Made(dict(pool.map(encrypted, environments)), config)
+        for path, data in pool.map(encrypted, environments):
+            options.step("encrypting", len(made), len(environments))
+            made[path] = data
+    return Made(made, config)
+
+
+def _issues(root: Path, keyless: Keyless, gate: sops.Sops, options: Options) -> dict[str, secret.Issue]:
+    """Return environment -> its key: the members of a mesh share one, the one that a member holds already if any."""
+    found: dict[str, secret.Issue] = {}
+    shared: dict[str, secret.Issue] = {}
+    for environment in keyless.environments:
+        mesh = environment.cluster.mesh
+        if mesh is None or mesh not in shared:
+            held = keyless.holders.get(mesh, []) if mesh else []
+            issue = meshkeys.joined(gate, root, environment, held) if held else _new(environment, options)
+            if mesh:
+                shared[mesh] = issue
+        else:
+            issue = shared[mesh]
+        found[environment.name] = issue
+    return found
+
+
+def _new(environment: Environment, options: Options) -> secret.Issue:
+    ipsec = environment.encryption.ipsec
+    used = keys.algorithm(ipsec.algorithm, ipsec.key_size)
+    return secret.Issue(keys.first(used, options.token_bytes), options.now())
 
 
 def _unmade(environments: list[Environment]) -> dict[str, bytes]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from generator import files, firstkeys, secret, tree, workspace, yamlio
-from generator.app import keymaking, recipients
+from generator import files, firstkeys, secret, templating, tree, workspace, yamlio
+from generator.app import keymaking, meshkeys, recipients
 from generator.errors import InputError, RefusedError
 from generator.findings import Finding, InvalidError, errors, tidy
 from generator.keys import algorithm
 from generator.outcome import Outcome, Rendered
+from generator.progress import Step, untold
 from generator.render import Renderer
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Options:
     names: tuple[str, ...] = ()
     check: bool = False
     strict: bool = False
+    step: Step = untold
 
 
 def render(root: Path, options: Options) -> Outcome:
@@ -39,26 +41,33 @@ def render(root: Path, options: Options) -> Outcome:
     forbids going on, ToolError where sops fails.
     """
     space = workspace.load(root, options.names)
+    together = meshkeys.without_key(root, space)
+    if together:
+        space = workspace.load(root, (*options.names, *together))
     if not space.names and not space.findings and not files.folders(root, tree.CLUSTERS):
         raise InputError("there is no environment", hint=f"write {workspace.FOLDER}/<name>.yaml")
-    templates, stray = workspace.templates(root)
-    plans = []
+    templates, stray = templating.load(root)
+    plans: list[_Plan] = []
     findings = space.findings + stray
     if not errors(findings, strict=options.strict):
         renderer = Renderer(templates)
-        plans = [_plan(root, environment, renderer) for environment in space.environments]
+        for number, environment in enumerate(space.environments):
+            options.step("rendering", number, len(space.environments))
+            plans.append(_plan(root, environment, renderer))
     if not options.names:
         plans += [_left_over(root, name) for name in files.folders(root, tree.CLUSTERS) if name not in space.names]
     findings = tidy([*findings, *(finding for plan in plans for finding in plan.findings)])
     if errors(findings, strict=options.strict):
         raise InvalidError(findings)
     _refuse_foreign(plans)
-    keyless = [one for plan in plans for one in plan.keyless]
-    made = keymaking.make(root, keyless, space.names, options.keys, check=options.check)
-    outcome = _outcome(plans, made, findings)
+    holders = meshkeys.holders(root, space, {plan.name: plan.secret for plan in plans if plan.secret})
+    keyless = keymaking.Keyless([one for plan in plans for one in plan.keyless], space.names, holders)
+    made = keymaking.make(root, keyless, replace(options.keys, step=options.step), check=options.check)
+    outcome = replace(_outcome(plans, made, findings), together=together)
     if not options.check:
         changes = [change for rendered in outcome.environments for change in rendered.changes]
-        files.apply(changes, root, [path for plan in plans for path in plan.snapshot.leftovers])
+        leftovers = [path for plan in plans for path in plan.snapshot.leftovers]
+        files.apply(changes, root, leftovers, options.step)
         recipients.sweep(root)
     return outcome
 
@@ -73,6 +82,7 @@ class _Plan:
     environment: Environment | None = None
     findings: list[Finding] = field(default_factory=list)
     has_secret: bool = False
+    secret: Node | None = None
 
     @property
     def keyless(self) -> list[Environment]:
@@ -91,13 +101,13 @@ def _plan(root: Path, environment: Environment, renderer: Renderer) -> _Plan:
     path = firstkeys.path(environment.name)
     if path in plan.snapshot.foreign:
         plan.has_secret = True
-        plan.findings = _secret_findings(root, path, environment)
+        plan.secret, findings = _read_secret(root, path)
+        plan.findings = _secret_findings(plan.secret, findings, path, environment)
     return plan
 
 
-def _secret_findings(root: Path, path: str, environment: Environment) -> list[Finding]:
+def _secret_findings(node: Node | None, findings: list[Finding], path: str, environment: Environment) -> list[Finding]:
     """What is wrong with an existing Secret; for a protected environment, what render cannot mend is an error."""
-    node, findings = _read_secret(root, path)
     level: Level = "error" if environment.protected else "warning"
     if environment.encryption.type != "ipsec":
         hint = f"keyturn retire {environment.name} takes it away once no node uses it"

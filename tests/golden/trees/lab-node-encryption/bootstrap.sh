@@ -4,7 +4,7 @@
 # Brings cluster lab-node-encryption to where git takes over: a cluster without a CNI cannot run an engine, so Cilium is
 # installed once by hand, with the chart, values and key that git holds.  Review it, then run it from anywhere:
 #
-#   sh bootstrap.sh [ARGUMENTS OF flux bootstrap git]
+#   sh bootstrap.sh
 #
 # A second run does no harm.  It stops where the cluster is another one or holds another key.
 set -eu
@@ -18,13 +18,13 @@ context=${KUBE_CONTEXT:-kind-kind}
 namespace=kube-system
 tree=clusters/lab-node-encryption
 kube() { kubectl --context "$context" "$@"; }
+hub=${ARGOCD_CONTEXT:-$context}
 
 need kubectl
 need helm
-need flux
 need git
-git ls-files --error-unmatch "$tree/flux" >/dev/null 2>&1 ||
-  say "warning: $tree is not in git, where Flux will look for it; commit it and push"
+git ls-files --error-unmatch "$tree/argocd" >/dev/null 2>&1 ||
+  say "warning: $tree is not in git, where Argo CD will look for it; commit it and push"
 
 if [ -z "${KUBE_CONTEXT:-}" ]; then
   need kind
@@ -46,16 +46,8 @@ helm upgrade --install cilium cilium --repo https://helm.cilium.io \
   --version 1.16.0 --kube-context "$context" --namespace "$namespace" --values "$tree/cilium/values.yaml"
 kube -n "$namespace" rollout status daemonset/cilium --timeout=10m
 
-kube create namespace flux-system --dry-run=client -o yaml | kube apply --server-side -f -
-
-url=${GIT_URL:-$(git config --get remote.origin.url || true)}
-[ -n "$url" ] || die "no git remote; set GIT_URL to the address that the cluster can read"
-case $url in
-  https://*@* | *://*:*@*) die "the remote's address holds a password or token; set GIT_URL to one without" ;;
-  *://* | /*) ;;
-  *:*) url=ssh://${url%%:*}/${url#*:} ;; # git@host:path, which flux does not take
-esac
-say "handing over to Flux, which reads $url"
-flux bootstrap git --context "$context" --namespace flux-system --url "$url" --branch main \
-  --path=clusters/lab-node-encryption/flux "$@"
+kubectl --context "$hub" get customresourcedefinition applications.argoproj.io >/dev/null ||
+  die "no Argo CD in $hub: install it and apply what 'keyturn engine argocd lab-node-encryption' prints, then run this again"
+say "handing over to Argo CD in $hub, which reads https://git.example.com/platform/clusters.git"
+kubectl --context "$hub" apply --server-side -f "$tree/argocd-root.yaml"
 say "done"

@@ -1,0 +1,33 @@
+"""`keyturn engine`: what Flux or Argo CD needs before it can apply a tree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from generator import templating, workspace
+from generator.errors import InputError
+from generator.findings import InvalidError, errors, tidy
+from generator.model import Gitops
+from generator.render import Renderer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def manifests(root: Path | None, engine: str, name: str | None) -> str:
+    """Return YAML documents for `engine`, with the names that the environment `name` uses, else the defaults.
+
+    Without a root the package's own templates serve.  Raises InputError where another engine applies the environment.
+    """
+    gitops = Gitops()
+    if root is not None and name is not None:
+        space = workspace.load(root, [name])
+        if errors(space.findings, strict=False):
+            raise InvalidError(tidy(space.findings))
+        gitops = space.environments[0].gitops
+        if gitops.engine != engine:
+            message = f"{name} is applied by {gitops.engine}, not by {engine}"
+            hint = "" if gitops.engine == "none" else f"keyturn engine {gitops.engine} {name}"
+            raise InputError(message, hint=hint)
+    templates, _ = templating.load(root)
+    return Renderer(templates).engine(f"engine/{engine}.yaml", gitops, name or "")

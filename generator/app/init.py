@@ -1,0 +1,103 @@
+"""`keyturn init`: a repository of clusters, from the samples and the starter files that come with keyturn."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from generator import files, git, packaged
+from generator.errors import InputError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_STARTER: Final = {"Makefile": "Makefile", "README.md": "README.md", "gitignore": ".gitignore"}
+_MINE: Final = (".git", ".venv")  # folders that a person has made before
+_MINE_FILES: Final = ("README", "LICENSE", "COPYING", "NOTICE")  # how the names of files start that a forge makes
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What was written, relative to the root; `repository` where git was not there before."""
+
+    root: Path
+    created: list[str]
+    repository: bool
+
+
+def init(root: Path, *, templates: bool) -> Started:
+    """Write what a repository of clusters starts with; a second run writes only what is missing.
+
+    Raises InputError where `root` is no folder, RefusedError where it holds anything else, ToolError where git fails.
+    """
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root} is not a folder")
+    wanted = _wanted(root, templates=templates)
+    if strangers := _strangers(root, wanted):
+        shown = ", ".join(strangers[:3]) + (" and more" if len(strangers) > 3 else "")  # noqa: PLR2004 -- one line
+        hint = "name an empty folder or repository; nothing was written"
+        raise RefusedError(f"{root} is not empty: {shown}", hint=hint)
+    root.mkdir(parents=True, exist_ok=True)
+    repository = git.top(root) is None
+    if repository:
+        git.init(root)
+    missing = [path for path in wanted if not (root / path).exists()]
+    _write(root, {path: wanted[path] for path in missing})
+    return Started(root, missing, repository)
+
+
+def _wanted(root: Path, *, templates: bool) -> dict[str, bytes]:
+    found = {target: (packaged.folder("starter") / name).read_bytes() for name, target in _STARTER.items()}
+    for folder in ("environments", "templates") if templates else ("environments",):
+        found |= _copied(folder)
+    top = git.top(root)
+    if top is not None and top != root:  # the engine's paths begin at the top of the repository
+        place = root.relative_to(top).as_posix()
+        found["environments/defaults.yaml"] += f"gitops:\n  path: {place}\n".encode()
+    return dict(sorted(found.items()))
+
+
+def _copied(folder: str) -> dict[str, bytes]:
+    source = packaged.folder(folder)
+    return {
+        f"{folder}/{file.relative_to(source).as_posix()}": file.read_bytes()
+        for file in source.rglob("*")
+        if file.is_file()
+    }
+
+
+def _strangers(root: Path, wanted: dict[str, bytes]) -> list[str]:
+    """Return what stands in the folder and is not ours to stand beside; a few are enough."""
+    found = []
+    for path in _walk(root):
+        if path in wanted and (root / path).read_bytes() == wanted[path]:
+            continue
+        if path.endswith(files.TEMPORARY) or ("/" not in path and path.startswith(_MINE_FILES)):
+            continue
+        found.append(path)
+        if len(found) > 3:  # noqa: PLR2004 -- more are not told
+            break
+    return sorted(found)
+
+
+def _walk(root: Path) -> Iterator[str]:
+    for folder, folders, names in os.walk(root):
+        if folder == str(root):
+            folders[:] = [name for name in folders if name not in _MINE]
+        for name in names:
+            yield os.path.relpath(os.path.join(folder, name), root)  # noqa: PTH118 -- os.walk gives text
+
+
+def _write(root: Path, wanted: dict[str, bytes]) -> None:
+    """Write all of it or, where the disk fails, nothing."""
+    done: list[Path] = []
+    try:
+        for path, data in wanted.items():
+            files.create(root / path, data)
+            done.append(root / path)
+    except OSError:
+        for file in done:
+            file.unlink(missing_ok=True)
+        raise

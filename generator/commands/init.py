@@ -1,0 +1,35 @@
+"""`keyturn init`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from generator.talk import OUTPUT, Talk, say
+
+
+@click.command()
+@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
+@click.option("--templates", is_flag=True, help="Copy the templates too, to change them.")
+@OUTPUT
+@click.pass_obj
+def init(talk: Talk, folder: Path, output: str, *, templates: bool) -> None:
+    """Start a repository of clusters.
+
+    Writes samples, a Makefile and a .gitignore into an empty folder or repository; git init where there is none.  What
+    is there already is never overwritten.
+    """
+    from generator import report
+    from generator.app import init as app
+
+    started = app.init(folder.absolute(), templates=templates)
+    if output == "json":
+        click.echo(report.as_json({"root": str(started.root), "created": started.created}))
+    else:
+        for path in started.created:
+            talk.answer(f"created {path}")
+    if started.repository:
+        say(f"made a git repository in {started.root}")
+    where = "" if started.root == Path.cwd() else f"--root {folder} "
+    say(f"next: keyturn {where}render --new-identity")

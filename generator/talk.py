@@ -1,0 +1,102 @@
+"""How commands talk: the answer on stdout, the talk on stderr, each plain in a pipe and coloured at a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+
+import click
+
+from generator.errors import KeyturnError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from click.shell_completion import CompletionItem
+
+    from generator.progress import Shown, Step
+
+OUTPUT: Final = click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to answer."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What every command is told: where, and with `-q` to leave out the lines that tell what was done."""
+
+    root: Path | None
+    quiet: bool
+
+    def find_root(self) -> Path:
+        from generator import workspace
+
+        root = workspace.find_root(Path.cwd()) if self.root is None else workspace.named_root(self.root.resolve())
+        logging.getLogger("keyturn").info("root: %s", root)
+        return root
+
+    def answer(self, line: str) -> None:
+        if not self.quiet:
+            show(line)
+
+    def answer_table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Answer with a table; only where `at_terminal(sys.stdout)`."""
+        from generator import terminal
+
+        if not self.quiet:
+            terminal.table(header, rows, sys.stdout)
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[Step]:
+        """Give what work tells its steps; a bar shows them at a terminal, once the work takes longer than a second."""
+        from generator import progress
+
+        if self.quiet or not at_terminal(sys.stderr):
+            yield progress.untold
+            return
+        with contextlib.closing(progress.Delayed(_bar)) as delayed:
+            yield delayed.step
+
+
+def _bar() -> Shown:
+    from generator import terminal
+
+    return terminal.Bar(sys.stderr)
+
+
+def at_terminal(stream: IO[str]) -> bool:
+    """Whether a person looks at it, and the terminal can do more than print lines."""
+    return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def show(line: str, *, err: bool = False) -> None:
+    """Print one line."""
+    stream = sys.stderr if err else sys.stdout
+    if stream is not None and at_terminal(stream):
+        from generator import terminal
+
+        terminal.line(line, stream)
+    else:
+        click.echo(line, err=err)
+
+
+def say(line: str) -> None:
+    """Say something that is not the answer."""
+    show(f"keyturn: {line}", err=True)
+
+
+def complete_environments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str | CompletionItem]:
+    """Return the environments that a shell may offer; none where there is no repository."""
+    from generator import workspace
+
+    given = ctx.params.get(param.name or "") or ()
+    try:
+        names = workspace.names(Talk(ctx.find_root().params.get("root"), quiet=True).find_root())
+    except (KeyturnError, OSError):
+        return []
+    return [name for name in names if name.startswith(incomplete) and name not in given]
