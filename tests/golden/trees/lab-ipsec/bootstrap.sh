@@ -61,7 +61,9 @@ helm upgrade --install cilium cilium --repo https://helm.cilium.io \
 kube -n "$namespace" rollout status daemonset/cilium --timeout=10m
 
 kube create namespace flux-system --dry-run=client -o yaml | kube apply --server-side -f -
-found=$(kube -n flux-system get secret sops-age --ignore-not-found -o name)
+# shellcheck disable=SC2016 # Go's variables: the names of what the Secret holds, never the key
+found=$(kube -n flux-system get secret sops-age --ignore-not-found \
+  -o 'go-template={{range $name, $_ := .data}}{{$name}} {{end}}')
 if [ -n "$found" ]; then
   say "keeping the cluster's decryption key sops-age"
 else

@@ -51,7 +51,9 @@ helm upgrade --install cilium cilium-lts --repo https://mirror.example.com/helm/
 kube -n "$namespace" rollout status daemonset/cilium --timeout=10m
 
 kube create namespace gitops --dry-run=client -o yaml | kube apply --server-side -f -
-found=$(kube -n gitops get secret fleet-age --ignore-not-found -o name)
+# shellcheck disable=SC2016 # Go's variables: the names of what the Secret holds, never the key
+found=$(kube -n gitops get secret fleet-age --ignore-not-found \
+  -o 'go-template={{range $name, $_ := .data}}{{$name}} {{end}}')
 if [ -n "$found" ]; then
   say "keeping the cluster's decryption key fleet-age"
 else
