@@ -9,7 +9,7 @@ ENV :=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help render test lint coverage bench lock clean
+.PHONY: help render test lint coverage wheel bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -28,7 +28,11 @@ lint: $(VENV)/.dev ## ruff, its formatter's check, mypy --strict
 coverage: $(VENV)/.dev ## the suite with branch coverage, and its report
 	@$(BIN)/python -m pytest -n auto --cov --cov-report=term
 
-bench: $(VENV)/.dev ## how fast it is, beside what the machine could do at all
+wheel: $(VENV)/.dev ## build dist/keyturn-*.whl, which works alone
+	@rm -rf dist
+	@$(BIN)/hatchling build -t wheel
+
+bench: $(VENV)/.dev ## how fast it is, beside what the machine could do at all; PEERS=1 adds other tools
 	@$(BIN)/python tests/bench/render.py
 
 lock: $(VENV)/.dev ## pin every dependency again, with hashes

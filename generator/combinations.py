@@ -180,14 +180,24 @@ def _cluster_in_values(view: View) -> Iterator[Complaint]:
 
 
 def _hubble_tls(view: View) -> Iterator[Complaint]:
-    made = all(view.on(f"hubble.{key}", default=True) for key in ("enabled", "tls.enabled", "tls.auto.enabled"))
-    method = view.value("hubble.tls.auto.method", "helm")
-    if view.environment.gitops.engine != "none" and made and method not in ("cronJob", "certmanager"):
-        message = f"hubble.tls.auto.method {method} makes new certificates at every rendering"
+    if all(view.on(f"hubble.{key}", default=True) for key in ("enabled", "tls.enabled")):
+        yield from _certificates(view, "hubble.tls.auto", ", or turn Hubble off")
+
+
+def _mesh_tls(view: View) -> Iterator[Complaint]:
+    if view.on("clustermesh.useAPIServer"):
+        yield from _certificates(view, "clustermesh.apiserver.tls.auto", "")
+
+
+def _certificates(view: View, path: str, otherwise: str) -> Iterator[Complaint]:
+    """Helm makes certificates while it renders, and an engine renders again and again."""
+    engine, method = view.environment.gitops.engine, view.value(f"{path}.method", "helm")
+    made = engine != "none" and view.on(f"{path}.enabled", default=True)
+    if made and method not in ("cronJob", "certmanager"):
+        message = f"{path}.method {method} makes new certificates at every rendering"
         # cronJob and helm's --wait, which Flux does by default, deadlocked on 1.17: cilium#40381.
-        deadlock = view.version.minor == 17 and view.environment.gitops.engine == "flux"
-        better = "certmanager" if deadlock else "cronJob or certmanager"
-        yield "cilium.values.hubble.tls.auto.method", message, f"set it to {better}, or turn Hubble off"
+        better = "certmanager" if view.version.minor == 17 and engine == "flux" else "cronJob or certmanager"
+        yield f"cilium.values.{path}.method", message, f"set it to {better}{otherwise}"
 
 
 def _engine_name(view: View) -> Iterator[Complaint]:
@@ -235,6 +245,7 @@ RULES: Final = (
     Rule("extra-config", "error", _extra_config),
     Rule("cluster-in-values", "error", _cluster_in_values),
     Rule("hubble-tls", "warning", _hubble_tls),
+    Rule("mesh-tls", "warning", _mesh_tls),
     Rule("engine-name", "error", _engine_name),
     Rule("demo-nodes", "warning", _endor_nodes),
 )

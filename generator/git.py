@@ -110,8 +110,9 @@ def find(root: Path) -> Repository | None:
 
 
 def init(folder: Path) -> None:
-    """Make an empty repository whose first branch is `main`.  Raises ToolError where git cannot."""
-    result = _git(folder, "init", "--quiet", "--initial-branch=main")
+    """Make an empty repository whose first branch is `main`, and its folder.  Raises ToolError where git cannot."""
+    there = next(one for one in (folder, *folder.parents) if one.is_dir())
+    result = _git(there, "init", "--quiet", "--initial-branch=main", "--", str(folder))
     if result.code != 0:
         raise ToolError(f"git init failed: {_reason(result.stderr)}")
 

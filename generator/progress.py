@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -25,19 +25,34 @@ class Shown(Protocol):
 
 
 class Delayed:
-    """Shows nothing of what is over within a second; `make` is called once it takes longer."""
+    """Shows nothing of what is over within a second; `make` is called once it takes longer, also inside one step."""
 
     def __init__(self, make: Callable[[], Shown]) -> None:
         self._make = make
-        self._start = time.monotonic()
+        self._lock = threading.Lock()
         self._shown: Shown | None = None
+        self._last: dict[str, tuple[int, int]] = {}
+        self._timer = threading.Timer(PATIENCE, self._show)
+        self._timer.daemon = True
+        self._timer.start()
 
     def step(self, what: str, done: int, of: int) -> None:
-        if self._shown is None and time.monotonic() - self._start > PATIENCE:
+        with self._lock:
+            self._last[what] = done, of
+            if self._shown is not None:
+                self._shown.step(what, done, of)
+
+    def _show(self) -> None:
+        with self._lock:
+            if self._timer.finished.is_set():  # closed while this waited
+                return
             self._shown = self._make()
-        if self._shown is not None:
-            self._shown.step(what, done, of)
+            for what, (done, of) in self._last.items():
+                self._shown.step(what, done, of)
 
     def close(self) -> None:
-        if self._shown is not None:
-            self._shown.close()
+        self._timer.cancel()
+        with self._lock:
+            if self._shown is not None:
+                self._shown.close()
+                self._shown = None

@@ -16,6 +16,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+_WIDEST: Final = 10_000  # columns: a table is as wide as its cells, and the terminal wraps it
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _STYLES: Final = (
     (re.compile(r"created (?=[^ ]+$)"), "green"),
@@ -32,8 +33,8 @@ _STYLES: Final = (
 """How a line starts, and the style of that start."""
 
 
-def _console(stream: IO[str]) -> Console:
-    return Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=True)
+def _console(stream: IO[str], width: int | None = None) -> Console:
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def _visible(text: str) -> str:
@@ -59,7 +60,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], stream: IO[str])
         shown.add_column(title, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         shown.add_row(*(Text(_visible(cell)) for cell in row))
-    console.print(shown, soft_wrap=False)
+    whole = console.measure(shown, options=console.options.update(max_width=_WIDEST)).maximum
+    _console(stream, max(whole, console.width)).print(shown, soft_wrap=False)
 
 
 class Bar:

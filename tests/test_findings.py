@@ -378,6 +378,11 @@ GCM_256 = "type: ipsec, ipsec: {algorithm: rfc4106-gcm-aes, keySize: 256}"
 FLUX = "{engine: flux}"
 ARGOCD = "{engine: argocd, repository: 'https://git.example.com/platform/clusters.git'}"
 
+
+def mesh_tls(auto: str) -> str:
+    return f"hubble: {{enabled: false}}, clustermesh: {{useAPIServer: true, apiserver: {{tls: {{auto: {auto}}}}}}}"
+
+
 NEAR_MISSES = {
     "node-encryption": {
         "WireGuard": near("1.16.0", f"{WIREGUARD}, nodeEncryption: true"),
@@ -492,6 +497,13 @@ NEAR_MISSES = {
         "own certificates": near("1.16.0", IPSEC, "hubble: {tls: {auto: {enabled: false}}}", FLUX),
         "cronJob with Argo CD": near("1.17.18", IPSEC, "hubble: {tls: {auto: {method: cronJob}}}", ARGOCD),
         "no engine": near("1.16.0", IPSEC),
+    },
+    "mesh-tls": {
+        "cronJob": near("1.20.0", IPSEC, mesh_tls("{method: cronJob}"), FLUX),
+        "certmanager": near("1.20.0", IPSEC, mesh_tls("{method: certmanager}"), ARGOCD),
+        "own certificates": near("1.20.0", IPSEC, mesh_tls("{enabled: false}"), FLUX),
+        "no API server": near("1.20.0", IPSEC, "hubble: {enabled: false}", FLUX),
+        "no engine": near("1.20.0", IPSEC, mesh_tls("{}")),
     },
     "engine-name": {
         "no engine": near("1.16.0", IPSEC),

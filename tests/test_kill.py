@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import rig
+import sealed
 import yaml
 from kit import IPSEC, WIREGUARD, Repo
 
@@ -120,11 +121,11 @@ def test_secret_that_was_finished_before_the_kill_is_kept(two: Two, tmp_path: Pa
     assert (ran.code, repo.read(SECRETS[1])) == (0, made)
 
 
-def traced(folder: Path, root: Path, *options: str) -> list[str]:
+def traced(folder: Path, root: Path, *options: str, names: tuple[str, ...] = ()) -> list[str]:
     """Run a render under strace, that of its children too, and return what strace saw."""
     log = folder / "strace.log"
     done = subprocess.run(
-        [rig.strace(), "-f", "-qq", "-yy", "-s", "65536", "-o", str(log), *options, *RENDER],
+        [rig.strace(), "-f", "-qq", "-yy", "-s", "65536", "-o", str(log), *options, *RENDER, *names],
         cwd=root,
         capture_output=True,
         text=True,
@@ -144,14 +145,32 @@ def test_first_key_needs_no_network(repo: Repo, home: Path, tmp_path: Path) -> N
     ] == []
 
 
+CALLS = ("-e", "trace=execve,openat,write,writev,pwrite64,sendto,sendmsg,rename", "-e", "signal=none")
+
+
+def shown(folder: Path, seen: list[str], file: Path) -> tuple[set[str], list[str]]:
+    """Return where system calls took the key of a Secret, and which files hold it."""
+    clear = yaml.safe_load(rig.decrypt(file))
+    (material,) = re.findall(r"[0-9a-f]{40}", clear["stringData"]["keys"])
+    where = {re.sub(r"^\d+ +(\w+)\(\d+<(\w+):.*", r"\1 to \2", line) for line in seen if material in line}
+    held = [path.name for path in folder.rglob("*") if path.is_file() and material.encode() in path.read_bytes()]
+    return where, held
+
+
 def test_key_material_goes_through_pipes_alone(repo: Repo, home: Path, tmp_path: Path) -> None:
     rig.lab(repo, home)
 
-    calls = "trace=execve,openat,write,writev,pwrite64,sendto,sendmsg,rename"
-    seen = traced(tmp_path, repo.root, "-e", calls, "-e", "signal=none")
+    seen = traced(tmp_path, repo.root, *CALLS)
 
-    clear = yaml.safe_load(rig.decrypt(repo.root / "clusters/lab" / rig.SECRET))
-    (material,) = re.findall(r"[0-9a-f]{40}", clear["stringData"]["keys"])
-    where = {re.sub(r"^\d+ +(\w+)\(\d+<(\w+):.*", r"\1 to \2", line) for line in seen if material in line}
-    held = [path.name for path in tmp_path.rglob("*") if path.is_file() and material.encode() in path.read_bytes()]
-    assert (where, held) == ({"write to pipe"}, ["strace.log"])
+    assert shown(tmp_path, seen, repo.root / "clusters/lab" / rig.SECRET) == ({"write to pipe"}, ["strace.log"])
+
+
+def test_key_that_a_member_of_a_mesh_joins_with_goes_through_pipes_alone(
+    repo: Repo, home: Path, tmp_path: Path
+) -> None:
+    mesh = sealed.mesh(repo, home)
+    sealed.seal(mesh, "a", sealed.clear(sealed.key(4), 3))
+
+    seen = traced(tmp_path, repo.root, *CALLS, names=("b",))
+
+    assert shown(tmp_path, seen, repo.root / sealed.path("b")) == ({"write to pipe"}, ["strace.log"])

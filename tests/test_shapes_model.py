@@ -236,6 +236,7 @@ CHART = "an https:// or oci:// address without user or query"
 CHART_HINT = "credentials belong in the cluster"
 GIT = "an https:// or ssh:// address without a password"
 GIT_HINT = "write git@host:path as ssh://git@host/path"
+ONE_OF_TWO = "gitops.argocd.destination: expected server or name"
 NO_REPOSITORY = (
     "gitops.repository is missing, and Argo CD has to be told it; "
     "such as repository: https://git.example.com/platform/clusters.git"
@@ -502,11 +503,11 @@ WRONG_TOGETHER: list[tuple[dict[str, str | None], str]] = [
     ),
     (
         {"gitops": "{argocd: {destination: {}}}"},
-        "3:32: error: gitops.argocd.destination: expected server or name; write one of the two [destination]",
+        f"3:32: error: {ONE_OF_TWO}; write one of the two [destination]",
     ),
     (
         {"gitops": "{argocd: {destination: {server: 'https://a', name: b}}}"},
-        "3:32: error: gitops.argocd.destination: expected server or name; keep one, and write null for the other [destination]",
+        f"3:32: error: {ONE_OF_TWO}; keep one, and write null for the other [destination]",
     ),
     ({"gitops": "{engine: argocd}"}, f"3:9: error: {NO_REPOSITORY} [missing-key]"),
     ({"gitops": "{engine: argocd, repository: null}"}, f"3:38: error: {NO_REPOSITORY} [missing-key]"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from generator import files, git, packaged
+from generator.emit import scalar
 from generator.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _STARTER: Final = {"Makefile": "Makefile", "README.md": "README.md", "gitignore": ".gitignore"}
-_MINE: Final = (".git", ".venv")  # folders that a person has made before
+_MINE: Final = (".git", ".venv")  # what a person has made before; .git may be a file
 _MINE_FILES: Final = ("README", "LICENSE", "COPYING", "NOTICE")  # how the names of files start that a forge makes
 
 
@@ -39,10 +40,10 @@ def init(root: Path, *, templates: bool) -> Started:
         shown = ", ".join(strangers[:3]) + (" and more" if len(strangers) > 3 else "")  # noqa: PLR2004 -- one line
         hint = "name an empty folder or repository; nothing was written"
         raise RefusedError(f"{root} is not empty: {shown}", hint=hint)
-    root.mkdir(parents=True, exist_ok=True)
     repository = git.top(root) is None
     if repository:
         git.init(root)
+    root.mkdir(parents=True, exist_ok=True)
     missing = [path for path in wanted if not (root / path).exists()]
     _write(root, {path: wanted[path] for path in missing})
     return Started(root, missing, repository)
@@ -55,7 +56,7 @@ def _wanted(root: Path, *, templates: bool) -> dict[str, bytes]:
     top = git.top(root)
     if top is not None and top != root:  # the engine's paths begin at the top of the repository
         place = root.relative_to(top).as_posix()
-        found["environments/defaults.yaml"] += f"gitops:\n  path: {place}\n".encode()
+        found["environments/defaults.yaml"] += f"gitops:\n  path: {scalar(place)}\n".encode()
     return dict(sorted(found.items()))
 
 
@@ -72,7 +73,7 @@ def _strangers(root: Path, wanted: dict[str, bytes]) -> list[str]:
     """Return what stands in the folder and is not ours to stand beside; a few are enough."""
     found = []
     for path in _walk(root):
-        if path in wanted and (root / path).read_bytes() == wanted[path]:
+        if path in wanted and files.read(root, path, len(wanted[path]) + 1) == wanted[path]:
             continue
         if path.endswith(files.TEMPORARY) or ("/" not in path and path.startswith(_MINE_FILES)):
             continue
@@ -82,12 +83,19 @@ def _strangers(root: Path, wanted: dict[str, bytes]) -> list[str]:
     return sorted(found)
 
 
-def _walk(root: Path) -> Iterator[str]:
-    for folder, folders, names in os.walk(root):
-        if folder == str(root):
-            folders[:] = [name for name in folders if name not in _MINE]
-        for name in names:
-            yield os.path.relpath(os.path.join(folder, name), root)  # noqa: PTH118 -- os.walk gives text
+def _walk(root: Path, below: str = "") -> Iterator[str]:
+    """Yield what is no folder; a link is none, wherever it leads."""
+    if not root.exists():
+        return
+    with os.scandir(root / below) as entries:
+        for entry in entries:
+            path = f"{below}{entry.name}"
+            if path in _MINE:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(root, f"{path}/")
+            else:
+                yield path
 
 
 def _write(root: Path, wanted: dict[str, bytes]) -> None:

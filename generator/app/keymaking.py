@@ -78,9 +78,10 @@ def make(root: Path, keyless: Keyless, options: Options, *, check: bool) -> Made
 
     made: dict[str, bytes] = {}
     with ThreadPoolExecutor(options.jobs) as pool:
+        options.step("encrypting", 0, len(environments))
         for path, data in pool.map(encrypted, environments):
-            options.step("encrypting", len(made), len(environments))
             made[path] = data
+            options.step("encrypting", len(made), len(environments))
     return Made(made, config)
 
 

@@ -23,7 +23,7 @@ def init(talk: Talk, folder: Path, output: str, *, templates: bool) -> None:
     from generator import report
     from generator.app import init as app
 
-    started = app.init(folder.absolute(), templates=templates)
+    started = app.init(folder.resolve(), templates=templates)
     if output == "json":
         click.echo(report.as_json({"root": str(started.root), "created": started.created}))
     else:
@@ -31,5 +31,5 @@ def init(talk: Talk, folder: Path, output: str, *, templates: bool) -> None:
             talk.answer(f"created {path}")
     if started.repository:
         say(f"made a git repository in {started.root}")
-    where = "" if started.root == Path.cwd() else f"--root {folder} "
+    where = "" if started.root == Path.cwd().resolve() else f"--root {folder} "
     say(f"next: keyturn {where}render --new-identity")
