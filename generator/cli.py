@@ -18,7 +18,7 @@ from generator.findings import InvalidError
 from generator.talk import Talk, say, show
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
 @click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -65,7 +65,7 @@ def _complain(error: BaseException) -> int:
     """Say what ended the command, and return the exit code for it."""
     if isinstance(error, click.ClickException):
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "keyturn"
-        say(f"error: {error.format_message().rstrip('.')}; see {command} --help")
+        say(f"error: {' '.join(error.format_message().split()).rstrip('.')}; see {command} --help")
         return error.exit_code
     if isinstance(error, OSError):
         say(f"error: {error.filename or 'the system'}: {error.strerror}")

@@ -122,7 +122,8 @@ class Renderer:
 
     def engine(self, path: str, gitops: Gitops, argument: str) -> str:
         """Return one of `ENGINES`; `argument` is the environment it is for, as the command line names it."""
-        return self._text(path, {**_engines(gitops), "argument": argument and f" {argument}"}, "")
+        ksops = gitops.argocd.secrets == "ksops"
+        return self._text(path, {**_engines(gitops), "ksops": ksops, "argument": argument and f" {argument}"}, "")
 
     def _text(self, path: str, values: Mapping[str, object], hint: str) -> str:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,11 @@ import click
 from generator.errors import KeyturnError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from click.shell_completion import CompletionItem
 
-    from generator.progress import Shown, Step
+    from generator.progress import Delayed, Shown
 
 OUTPUT: Final = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to answer."
@@ -49,18 +50,19 @@ class Talk:
         from generator import terminal
 
         if not self.quiet:
-            terminal.table(header, rows, sys.stdout)
+            terminal.table(header, [[visible(cell) for cell in row] for row in rows], sys.stdout)
 
-    @contextlib.contextmanager
-    def progress(self) -> Iterator[Step]:
-        """Give what work tells its steps; a bar shows them at a terminal, once the work takes longer than a second."""
+    def progress(self) -> contextlib.closing[Delayed]:
+        """Give what work tells its steps; a bar shows them at a terminal, once the work takes longer than a second.
+
+        With `-v` the lines about programs tell it instead.
+        """
         from generator import progress
 
-        if self.quiet or not at_terminal(sys.stderr):
-            yield progress.untold
-            return
-        with contextlib.closing(progress.Delayed(_bar)) as delayed:
-            yield delayed.step
+        shown = (
+            at_terminal(sys.stderr) and not self.quiet and not logging.getLogger("keyturn").isEnabledFor(logging.INFO)
+        )
+        return contextlib.closing(progress.Delayed(_bar if shown else None))
 
 
 def _bar() -> Shown:
@@ -74,8 +76,17 @@ def at_terminal(stream: IO[str]) -> bool:
     return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
+def visible(text: str) -> str:
+    """Return one line in which control characters are shown, not sent: a terminal would obey them."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+
 def show(line: str, *, err: bool = False) -> None:
     """Print one line."""
+    line = visible(line)
     stream = sys.stderr if err else sys.stdout
     if stream is not None and at_terminal(stream):
         from generator import terminal

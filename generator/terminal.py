@@ -1,6 +1,6 @@
 """What a person at a terminal sees beside the plain words: colour, a table, a progress bar.  The only user of rich.
 
-Text is never read as rich's markup, and control characters in it are shown, not sent.  NO_COLOR takes the colour away.
+Text is never read as rich's markup.  NO_COLOR takes the colour away.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _WIDEST: Final = 10_000  # columns: a table is as wide as its cells, and the terminal wraps it
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _STYLES: Final = (
     (re.compile(r"created (?=[^ ]+$)"), "green"),
     (re.compile(r"updated (?=[^ ]+$)"), "yellow"),
@@ -37,14 +36,10 @@ def _console(stream: IO[str], width: int | None = None) -> Console:
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
-def _visible(text: str) -> str:
-    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
-
-
 def line(text: str, stream: IO[str]) -> None:
     """Print one line; its start is coloured by what it says."""
     console = _console(stream)
-    shown = Text(_visible(text))
+    shown = Text(text)
     for pattern, style in () if console.no_color else _STYLES:
         if match := pattern.match(shown.plain):
             shown.stylize(style, 0, match.end())
@@ -59,7 +54,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], stream: IO[str])
     for number, title in enumerate(header):
         shown.add_column(title, justify="right" if number else "left", no_wrap=True)
     for row in rows:
-        shown.add_row(*(Text(_visible(cell)) for cell in row))
+        shown.add_row(*(Text(cell) for cell in row))
     whole = console.measure(shown, options=console.options.update(max_width=_WIDEST)).maximum
     _console(stream, max(whole, console.width)).print(shown, soft_wrap=False)
 

@@ -274,3 +274,20 @@ def test_program_works_without_utf8_around_it(lab: Repo) -> None:
     lab.environment("lab", f"{WIREGUARD}# ümlaut\n")
 
     assert lab.run("-q", "render", env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}) == Ran(0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "Missing command; see keyturn --help"),
+        (["engine"], "Missing command; see keyturn engine --help"),
+        (
+            ["completion"],
+            "Missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish; see keyturn completion --help",
+        ),
+    ],
+)
+def test_what_is_missing_is_told_in_one_line(tmp_path: Path, words: list[str], line: str) -> None:
+    ran = rig.command(tmp_path, *words)
+
+    assert ran == Ran(2, "", f"keyturn: error: {line}\n")

@@ -29,6 +29,7 @@ OWN_FLUX = f"{FLUX}  revision: '1.20'\n  flux: {{namespace: '0o7', decryptionSec
 BOOTSTRAPPED = OWN_FLUX % "sourceName: '0o7'"
 BY_HAND = OWN_FLUX % "sourceName: 'on'"
 
+HEALTH = "resource.customizations.health.argoproj.io_Application"
 LUA = """local health = { status = "Progressing", message = "" }
 if obj.status ~= nil and obj.status.health ~= nil then
   health.status = obj.status.health.status or health.status
@@ -317,3 +318,13 @@ def test_template_of_the_repository_that_fails_is_told_by_its_line(repo: Repo) -
     ran = rig.command(repo.root, "engine", "flux")
 
     assert ran == Ran(2, "", "keyturn: error: templates/engine/flux.yaml.j2:2: 'nothing' is undefined\n")
+
+
+def test_environment_that_brings_its_secrets_another_way_needs_no_ksops(repo: Repo) -> None:
+    repo.environment("eu", f"{ARGOCD}  argocd: {{secrets: none}}\n")
+
+    text = printed(repo, "argocd", "eu")
+
+    (only,) = documents(text)
+    assert (only["kind"], only["data"]) == ("ConfigMap", {HEALTH: LUA})
+    assert "ksops" not in text

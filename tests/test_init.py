@@ -313,3 +313,26 @@ def test_quiet_leaves_out_what_was_created(repo: Repo) -> None:
 
     assert ran == Ran(0, "", told(repo.root, repository=True))
     assert repo.files() == WRITTEN
+
+
+@pytest.mark.parametrize("name", ["a b", "Ümlaut", "-dash", "a#b"])
+def test_subfolder_that_no_engine_could_be_told_of_is_refused(repo: Repo, name: str) -> None:
+    repo.init()
+    before = rig.standing(repo.root)
+
+    ran = init(repo.root / name)
+
+    assert (ran.code, ran.err.startswith(f"keyturn: error: the engine cannot be told of {name!r}: ")) == (2, True)
+    assert rig.standing(repo.root) == before
+
+
+def test_root_names_the_folder_where_no_other_does(repo: Repo) -> None:
+    ran = rig.command(repo.root, "init")
+
+    assert (ran.code, repo.files()) == (0, WRITTEN)
+
+
+def test_root_and_a_folder_are_one_too_many(repo: Repo, tmp_path: Path) -> None:
+    ran = rig.command(repo.root, "init", str(tmp_path / "other"))
+
+    assert ran == Ran(2, "", "keyturn: error: --root and DIR both name the folder; see keyturn init --help\n")

@@ -154,6 +154,20 @@ def test_bar_comes_while_one_sops_is_still_at_work(repo: Repo, home: Path, tmp_p
     assert (ended.code, screen.shown(ended.sent)[-2:]) == (0, [total, ""])
 
 
+def test_question_is_not_covered_by_the_bar(repo: Repo, home: Path) -> None:
+    repo.environment("lab", SMALL)
+    running = screen.Terminal(repo.root, screen.keyturn("render"), {})
+
+    running.wait_for("[y/N]: ")
+    time.sleep(1.3)  # the time that a person takes to read it
+    running.type("y\n")
+    ended = running.end()
+
+    question = f"Make one for the age identity in {rig.keyring(home)} (made if it is not there)? [y/N]: y"
+    assert screen.shown(screen.plain(ended.sent))[0] == f"There is no .sops.yaml. {question}"
+    assert ended.code == 0
+
+
 def test_work_is_shown_once_it_takes_longer_than_a_second() -> None:
     sent: list[bytes] = []
     made: list[terminal.Bar] = []

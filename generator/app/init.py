@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -9,6 +10,9 @@ from typing import TYPE_CHECKING, Final
 from generator import files, git, packaged
 from generator.emit import scalar
 from generator.errors import InputError, RefusedError
+from generator.nodes import Node
+from generator.shapes import WrongError
+from generator.texts import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,9 +59,17 @@ def _wanted(root: Path, *, templates: bool) -> dict[str, bytes]:
         found |= _copied(folder)
     top = git.top(root)
     if top is not None and top != root:  # the engine's paths begin at the top of the repository
-        place = root.relative_to(top).as_posix()
+        place = _place(root, top)
         found["environments/defaults.yaml"] += f"gitops:\n  path: {scalar(place)}\n".encode()
     return dict(sorted(found.items()))
+
+
+def _place(root: Path, top: Path) -> str:
+    place = root.relative_to(top).as_posix()
+    try:
+        return FOLDER.read(Node(place), "", [])
+    except WrongError as wrong:
+        raise InputError(f"the engine cannot be told of {place!r}: {wrong.message}", hint="rename the folder") from None
 
 
 def _copied(folder: str) -> dict[str, bytes]:
@@ -108,4 +120,7 @@ def _write(root: Path, wanted: dict[str, bytes]) -> None:
     except OSError:
         for file in done:
             file.unlink(missing_ok=True)
+        for folder in sorted({(root / path).parent for path in wanted} - {root}, reverse=True):
+            with contextlib.suppress(OSError):  # not there, or not empty
+                folder.rmdir()
         raise

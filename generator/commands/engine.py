@@ -10,7 +10,7 @@ from generator.talk import Talk, complete_environments
 _FOR = click.argument("environment", metavar="[ENV]", required=False, shell_complete=complete_environments)
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 def engine() -> None:
     """Print what an engine needs first.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -10,11 +11,11 @@ from generator.talk import OUTPUT, Talk, say
 
 
 @click.command()
-@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--templates", is_flag=True, help="Copy the templates too, to change them.")
 @OUTPUT
 @click.pass_obj
-def init(talk: Talk, folder: Path, output: str, *, templates: bool) -> None:
+def init(talk: Talk, folder: Path | None, output: str, *, templates: bool) -> None:
     """Start a repository of clusters.
 
     Writes samples, a Makefile and a .gitignore into an empty folder or repository; git init where there is none.  What
@@ -23,6 +24,9 @@ def init(talk: Talk, folder: Path, output: str, *, templates: bool) -> None:
     from generator import report
     from generator.app import init as app
 
+    if folder is not None and talk.root is not None:
+        raise click.UsageError("--root and DIR both name the folder")
+    folder = folder or talk.root or Path()
     started = app.init(folder.resolve(), templates=templates)
     if output == "json":
         click.echo(report.as_json({"root": str(started.root), "created": started.created}))
@@ -31,5 +35,5 @@ def init(talk: Talk, folder: Path, output: str, *, templates: bool) -> None:
             talk.answer(f"created {path}")
     if started.repository:
         say(f"made a git repository in {started.root}")
-    where = "" if started.root == Path.cwd().resolve() else f"--root {folder} "
+    where = "" if started.root == Path.cwd().resolve() else f"--root {shlex.quote(str(folder))} "
     say(f"next: keyturn {where}render --new-identity")

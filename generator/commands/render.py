@@ -13,6 +13,7 @@ from generator.talk import OUTPUT, Talk, at_terminal, complete_environments, say
 
 if TYPE_CHECKING:
     from generator.outcome import Outcome
+    from generator.progress import Delayed
 
 FEW: Final = 200  # changes that a person at a terminal reads line by line; of more, a table tells
 
@@ -53,19 +54,27 @@ def render(  # noqa: PLR0913 -- one a flag
         raise click.UsageError("--diff goes with --output text", ctx)
     talk: Talk = ctx.obj
     root = talk.find_root()
-    newcomer = recipients.Newcomer((lambda _: True) if new_identity else _ask, say)
-    keys = keymaking.Options(newcomer, jobs or os.cpu_count() or 1)
-    with contextlib.nullcontext() if check else lock.hold(root), talk.progress() as step:
-        outcome = app.render(root, app.Options(keys, environments, check, strict, step))
+    with contextlib.nullcontext() if check else lock.hold(root), talk.progress() as progress:
+        newcomer = recipients.Newcomer(
+            may_make=lambda place: new_identity or _ask(place, progress), tell=lambda line: _tell(line, progress)
+        )
+        keys = keymaking.Options(newcomer, jobs or os.cpu_count() or 1)
+        outcome = app.render(root, app.Options(keys, environments, check, strict, progress.step))
     _answer(talk, outcome, output, check=check, diff=diff)
     if check and outcome.changes:
         ctx.exit(1)
 
 
-def _ask(place: str) -> bool:
+def _tell(line: str, progress: Delayed) -> None:
+    progress.hush()
+    say(line)
+
+
+def _ask(place: str, progress: Delayed) -> bool:
     """Ask the person at the terminal; where there is none, nobody has said yes."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
+    progress.hush()
     return click.confirm(
         f"There is no .sops.yaml. Make one for the age identity in {place} (made if it is not there)?", err=True
     )
