@@ -20,7 +20,8 @@ def main() -> None:
         while frame is not None and frame.tb_next is not None:
             frame = frame.tb_next
         place = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else "nowhere"
-        sys.stderr.write(f"keyturn: bug: {type(error).__name__} at {place}; please report it\n")
+        if sys.stderr is not None:
+            sys.stderr.write(f"keyturn: bug: {type(error).__name__} at {place}; please report it\n")
         code = 4
     sys.exit(code)
 

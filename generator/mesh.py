@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from generator.findings import Finding
     from generator.model import Environment
 
-ARGOCD_SYNC: Final = 180.0  # seconds: argocd-cm's timeout.reconciliation and its jitter, 120s and 60s by default
+_ARGOCD_SYNC: Final = 180.0  # seconds: argocd-cm's timeout.reconciliation and its jitter, 120s and 60s by default
 _SLACK: Final = 300.0  # seconds for kubelet and agent to see a Secret that the engine has applied
 
 
@@ -95,4 +95,4 @@ def _rotation(mesh: str, clusters: list[Environment]) -> Iterator[Finding]:
 def _sync(environment: Environment) -> float:
     """How long the engine may take to see a commit, in seconds; a person who applies by hand is there."""
     engine = environment.gitops.engine
-    return {"flux": environment.gitops.flux.interval.seconds, "argocd": ARGOCD_SYNC, "none": 0.0}[engine]
+    return {"flux": environment.gitops.flux.interval.seconds, "argocd": _ARGOCD_SYNC, "none": 0.0}[engine]

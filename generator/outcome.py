@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,15 +22,11 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Every folder that was looked at; `config` is set where `.sops.yaml` is new.
-
-    `together` are environments that nobody named, and that had to get their mesh's first key with those that were.
-    """
+    """Every folder that was looked at; `config` is set where `.sops.yaml` is new."""
 
     environments: list[Rendered]
     warnings: list[Finding]
     config: Change | None = None
-    together: list[str] = field(default_factory=list)
 
     @property
     def changes(self) -> list[Change]:

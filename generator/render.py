@@ -120,10 +120,12 @@ class Renderer:
             if wanted(environment)
         }
 
-    def engine(self, path: str, gitops: Gitops, argument: str) -> str:
-        """Return one of `ENGINES`; `argument` is the environment it is for, as the command line names it."""
-        ksops = gitops.argocd.secrets == "ksops"
-        return self._text(path, {**_engines(gitops), "ksops": ksops, "argument": argument and f" {argument}"}, "")
+    def engine(self, path: str, environment: Environment | None) -> str:
+        """Return one of `ENGINES`, with the names that an environment uses, else the defaults."""
+        if environment is None:
+            return self._text(path, {**_engines(Gitops()), "ksops": True, "argument": ""}, "")
+        argument = f" {environment.name}"
+        return self._text(path, {**context(environment), "argument": argument}, f"it failed for{argument}")
 
     def _text(self, path: str, values: Mapping[str, object], hint: str) -> str:
         try:

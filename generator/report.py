@@ -58,6 +58,15 @@ def rendered_table(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
     return ["environment", "created", "updated", "removed", "unchanged"], rows
 
 
+def left_to_a_person(outcome: Outcome) -> Iterator[str]:
+    """Yield what follows from the changes and no engine does."""
+    for change in outcome.changes:
+        if change.path.endswith("/argocd-root.yaml") and change.action == "updated":
+            yield f"{change.path} changed, and nobody but a person applies it"
+        elif change.path.endswith("/argocd-root.yaml") and change.action == "removed":
+            yield f"{change.path} is gone, and its Applications work on in Argo CD until somebody deletes them there"
+
+
 def diff_lines(outcome: Outcome) -> Iterator[str]:
     """Yield a unified diff; of a file that is made in the real run only, its name."""
     for change in outcome.changes:

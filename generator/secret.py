@@ -136,13 +136,13 @@ def check(root: Node, environment: Environment) -> Iterator[Finding]:
         node = root.get(path) or Node(None, root.source, root.line, root.column)
         if node.value != value:
             message = f"the Secret's {path} is {described(node)}, and the environment needs {value!r}"
-            hint = "cilium.namespace is fixed once a Secret exists" if path == "metadata.namespace" else _RESTORE
+            hint = "cilium.namespace is fixed once a Secret exists" if path == "metadata.namespace" else RESTORE
             yield node.finding("secret-reference", message, hint)
     if not any(root.get(f"{part}.{SECRET_KEY}") for part in ("stringData", "data")):
-        yield root.finding("secret-reference", f"the Secret has no data key {SECRET_KEY!r}", _RESTORE)
+        yield root.finding("secret-reference", f"the Secret has no data key {SECRET_KEY!r}", RESTORE)
 
 
-_RESTORE: Final = "bring back the file that keyturn wrote"
+RESTORE: Final = "bring back the file that keyturn wrote"
 
 
 def annotation(root: Node, name: str) -> str:

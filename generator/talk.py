@@ -16,7 +16,7 @@ import click
 from generator.errors import KeyturnError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from click.shell_completion import CompletionItem
 
@@ -71,9 +71,9 @@ def _bar() -> Shown:
     return terminal.Bar(sys.stderr)
 
 
-def at_terminal(stream: IO[str]) -> bool:
-    """Whether a person looks at it, and the terminal can do more than print lines."""
-    return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+def at_terminal(stream: IO[str] | None) -> bool:
+    """Whether a person looks at it, and the terminal can do more than print lines; None is a closed one."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def visible(text: str) -> str:
@@ -88,7 +88,7 @@ def show(line: str, *, err: bool = False) -> None:
     """Print one line."""
     line = visible(line)
     stream = sys.stderr if err else sys.stdout
-    if stream is not None and at_terminal(stream):
+    if at_terminal(stream):
         from generator import terminal
 
         terminal.line(line, stream)
@@ -105,9 +105,22 @@ def complete_environments(ctx: click.Context, param: click.Parameter, incomplete
     """Return the environments that a shell may offer; none where there is no repository."""
     from generator import workspace
 
+    return _offered(workspace.names, ctx, param, incomplete)
+
+
+def complete_secrets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str | CompletionItem]:
+    """Return the names of Secrets that a shell may offer to retire."""
+    from generator.app import standing
+
+    return _offered(standing.left_over, ctx, param, incomplete)
+
+
+def _offered(
+    names: Callable[[Path], list[str]], ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[str | CompletionItem]:
     given = ctx.params.get(param.name or "") or ()
     try:
-        names = workspace.names(Talk(ctx.find_root().params.get("root"), quiet=True).find_root())
+        root = Talk(ctx.find_root().params.get("root"), quiet=True).find_root()
+        return [name for name in names(root) if name.startswith(incomplete) and name not in given]
     except (KeyturnError, OSError):
         return []
-    return [name for name in names if name.startswith(incomplete) and name not in given]

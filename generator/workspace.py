@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "environments"
 _DEFAULTS: Final = "defaults"
+_SHOWN: Final = 10  # names that a message lists
 
 
 def find_root(start: Path) -> Path:
@@ -87,7 +88,8 @@ def load(root: Path, wanted: Iterable[str] = ()) -> Workspace:
         space.findings += strays + groups.strays + groups.unused()
     others = (folder / f"{name}.yaml" for name in sorted(set(space.names) - set(chosen)))
     _add_mates(space, others, defaults, groups)
-    space.findings += mesh.check([*space.environments, *space.mates])
+    wrong = {finding.path for finding in space.findings if finding.level == "error"}
+    space.findings += mesh.check(one for one in (*space.environments, *space.mates) if one.path not in wrong)
     space.findings += groups.findings()
     return space
 
@@ -98,7 +100,7 @@ def names(root: Path) -> list[str]:
 
 
 def _names(folder: Path, strays: list[Finding]) -> list[str]:
-    return [file.stem for file in _files(folder, FOLDER, strays) if file.stem != _DEFAULTS]
+    return sorted(file.stem for file in _files(folder, FOLDER, strays) if file.stem != _DEFAULTS)
 
 
 def _add_mates(space: Workspace, others: Iterable[Path], defaults: Node | None, groups: _Groups) -> None:
@@ -114,7 +116,7 @@ def _add_mates(space: Workspace, others: Iterable[Path], defaults: Node | None, 
     groups.blame(words)
     everywhere = _mesh(defaults) in meshes
     for file in others:
-        if not everywhere and not _has(file, words):
+        if not everywhere and not _has(file, words) and _bytes(file) is not None:
             continue
         used = set(groups.used)
         node, findings = _resolved(file, defaults, groups)
@@ -185,7 +187,8 @@ def _is_name(stem: str) -> bool:
 def _chosen(names: list[str], wanted: list[str]) -> list[str]:
     if unknown := [name for name in wanted if name not in names]:
         close = nearest(unknown[0].removeprefix(f"{FOLDER}/").removesuffix(".yaml"), names)
-        hint = f"did you mean {close}?" if close else f"there is {', '.join(names) or 'none'}"
+        some = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        hint = f"did you mean {close}?" if close else f"there is {some or 'none'}"
         raise InputError(f"no environment {', '.join(map(repr, unknown))}", hint=hint)
     return sorted(set(wanted)) if wanted else names
 

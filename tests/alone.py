@@ -35,7 +35,10 @@ WRITTEN = _below("environments") | {path: (_STARTER / name).read_bytes() for pat
 CREATED = "".join(f"created {path}\n" for path in sorted(WRITTEN))
 
 
+NEXT = "next: put your clusters in the place of the samples, then"
+
+
 def told(folder: object, *, repository: bool, root: str = "--root {} ") -> str:
     """Return what `init` says beside its answer."""
     made = f"keyturn: made a git repository in {folder}\n" if repository else ""
-    return f"{made}keyturn: next: keyturn {root.format(folder)}render --new-identity\n"
+    return f"{made}keyturn: {NEXT} keyturn {root.format(folder)}render --new-identity\n"

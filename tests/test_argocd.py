@@ -119,7 +119,8 @@ def application(name: str, part: str, wave: str | None, spec: Object) -> Object:
     metadata = {"name": f"{name}-{part}", "namespace": namespace, "labels": {"keyturn/environment": name}}
     if wave is not None:
         metadata["annotations"] = {"argocd.argoproj.io/sync-wave": wave}
-    options = {"automated": {"prune": False}, "syncOptions": ["ServerSideApply=true", *spec.pop("options", [])]}
+    kept = [] if part == "demo" else ["Delete=false"]
+    options = {"automated": {"prune": False}, "syncOptions": ["ServerSideApply=true", *kept, *spec.pop("options", [])]}
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Application",

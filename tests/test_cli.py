@@ -291,3 +291,24 @@ def test_what_is_missing_is_told_in_one_line(tmp_path: Path, words: list[str], l
     ran = rig.command(tmp_path, *words)
 
     assert ran == Ran(2, "", f"keyturn: error: {line}\n")
+
+
+def test_closed_stderr_changes_no_verdict(repo: Repo) -> None:
+    repo.environment("lab", WIREGUARD)
+    rig.command(repo.root, "render")
+
+    closed = subprocess.run(
+        ["sh", "-c", '"$0" -m generator render --check 2>&-', sys.executable], cwd=repo.root, check=False
+    )
+
+    assert closed.returncode == 0
+
+
+def test_unknown_environment_among_many_is_told_in_a_short_line(repo: Repo) -> None:
+    for number in range(12):
+        repo.environment(f"c{number:02}", WIREGUARD)
+
+    ran = rig.command(repo.root, "render", "zz")
+
+    there = ", ".join(f"c{number:02}" for number in range(10))
+    assert ran == Ran(2, "", f"keyturn: error: no environment 'zz'; there is {there} and 2 more\n")

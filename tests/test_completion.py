@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import rig
 import screen
 from alone import keyturn
 from kit import WIREGUARD, Ran, Repo, program
@@ -78,6 +79,8 @@ def repo(repo: Repo) -> Repo:
     repo.init()
     for name in ("lab", "lab-b", "eu"):
         repo.environment(name, WIREGUARD)
+    for name in ("lab", "gone"):
+        repo.write(f"clusters/{name}/{rig.SECRET}", "kind: Secret\n")
     repo.write("environments/defaults.yaml", "protected: true\n")
     repo.write("environments/groups/group.yaml", "demo: {ping: true}\n")
     return repo
@@ -130,7 +133,7 @@ def test_tab_at_a_prompt_of_bash_completes_the_name(repo: Repo) -> None:
     [
         (["render", "lab", ""], ["eu", "lab-b"]),
         (["engine", "flux", "x"], []),
-        (["--root", "../another one", "retire", ""], ["far"]),
+        (["--root", "../another one", "render", ""], ["far"]),
         (["init", "--te"], ["--templates"]),
         (["--root", ""], ["the shell's own: dirnames"]),
     ],
@@ -150,22 +153,29 @@ def test_real_bash_offers_what_it_is_told(repo: Repo, tmp_path: Path, words: lis
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (["render", ""], ["eu", "lab-b", "lab"]),
-        (["render", "lab"], ["lab-b", "lab"]),
+        (["render", ""], ["eu", "lab", "lab-b"]),
+        (["render", "lab"], ["lab", "lab-b"]),
         (["render", "--check", "e"], ["eu"]),
         (["-q", "render", "--jobs", "2", "e"], ["eu"]),
         (["render", "lab", ""], ["eu", "lab-b"]),
         (["render", "lab", "--diff", "lab-b", ""], ["eu"]),
         (["render", "lab", "lab-b", "la"], []),
         (["render", "x"], []),
-        (["retire", "e"], ["eu"]),
-        (["retire", "eu", ""], []),
-        (["engine", "argocd", "l"], ["lab-b", "lab"]),
+        (["retire", ""], ["gone"]),
+        (["retire", "gone", ""], []),
+        (["engine", "argocd", "l"], ["lab", "lab-b"]),
         (["engine", "flux", "eu", ""], []),
     ],
 )
 def test_names_of_environments_are_offered_once(repo: Repo, shell: str, words: list[str], offered: list[str]) -> None:
     assert tab(shell, repo.root, *words) == offered
+
+
+@every
+def test_where_no_secret_is_left_over_all_are_offered_to_retire(repo: Repo, shell: str) -> None:
+    (repo.root / f"clusters/gone/{rig.SECRET}").unlink()
+
+    assert tab(shell, repo.root, "retire", "") == ["lab"]
 
 
 @every
@@ -190,7 +200,7 @@ def test_what_is_no_environment_is_not_offered(repo: Repo, shell: str) -> None:
     repo.write("environments/lab-c.yml", WIREGUARD)
     (repo.root / "environments" / "lab-folder.yaml").mkdir()
 
-    assert tab(shell, repo.root, "render", "") == ["eu", "lab-b", "lab"]
+    assert tab(shell, repo.root, "render", "") == ["eu", "lab", "lab-b"]
 
 
 @every
@@ -198,7 +208,7 @@ def test_broken_environment_is_offered_like_any_other(repo: Repo, shell: str) ->
     repo.environment("lab", "encryption: [\n")
     repo.write("environments/defaults.yaml", b"\xff")
 
-    assert tab(shell, repo.root, "render", "lab") == ["lab-b", "lab"]
+    assert tab(shell, repo.root, "render", "lab") == ["lab", "lab-b"]
 
 
 @every

@@ -56,9 +56,22 @@ def test_new_engine_replaces_the_files_of_the_old_one_and_leaves_the_secret(
     turned, again = rig.command(repo.root, "render"), rig.command(repo.root, "render", "--check")
 
     tree = {path.removeprefix("clusters/lab/") for path in repo.files() if path.startswith("clusters/")}
-    assert (turned.code, turned.err, again.code) == (0, "", 0)
+    gone = "is gone, and its Applications work on in Argo CD until somebody deletes them there"
+    told = f"keyturn: clusters/lab/argocd-root.yaml {gone}\n" if old == "argocd" else ""
+    assert (turned.code, turned.err, again.code) == (0, told, 0)
     assert rig.standing(repo.root)[SECRET] == before
     assert tree == ALWAYS | OF_ENGINE[new]
+
+
+def test_root_application_that_changed_is_left_to_a_person(repo: Repo, home: Path) -> None:
+    rig.lab(repo, home, lab("argocd"))
+    assert rig.command(repo.root, "render").code == 0
+    repo.environment("lab", lab("argocd").replace("engine: argocd", "engine: argocd, revision: v2"))
+
+    checked, ran = rig.command(repo.root, "render", "--check"), rig.command(repo.root, "render")
+
+    told = "keyturn: clusters/lab/argocd-root.yaml changed, and nobody but a person applies it\n"
+    assert (checked.err, ran.err) == ("", told)
 
 
 def test_environment_that_leaves_argocd_is_taken_away_but_for_the_secret(repo: Repo, home: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `keyturn init` wrote works: its templates, git's view of it, and its Makefile."""
+"""What `keyturn init` wrote works: its templates, git's view of it, its Makefile; what could not work is refused."""
 
 from __future__ import annotations
 
@@ -159,3 +159,14 @@ def test_make_help_lists_the_targets_and_is_what_make_does(repo: Repo) -> None:
 
     assert (helped.code, [line.split()[0] for line in helped.out.splitlines()]) == (0, ["help", "render", "check"])
     assert bare == helped
+
+
+@pytest.mark.parametrize("name", ["a b", "Ümlaut", "-dash", "a#b"])
+def test_subfolder_that_no_engine_could_be_told_of_is_refused(repo: Repo, name: str) -> None:
+    repo.init()
+    before = rig.standing(repo.root)
+
+    ran = init(repo.root / name)
+
+    assert (ran.code, ran.err.startswith(f"keyturn: error: the engine cannot be told of {name!r}: ")) == (2, True)
+    assert rig.standing(repo.root) == before

@@ -272,7 +272,7 @@ def test_what_is_no_file_is_neither_followed_nor_waited_for(repo: Repo, make: Ca
     repo.environment("b", member(2))
     make(repo.root / "environments/production.yaml")
 
-    assert (mates(repo, "a"), told(repo, "a")) == (["b"], [])
+    assert (mates(repo, "a"), told(repo, "a")) == (["b"], [("environments/production.yaml", "stray-file")])
 
 
 @pytest.mark.parametrize("make", MAKES.values(), ids=MAKES)
@@ -292,3 +292,10 @@ def test_member_by_a_group_that_cannot_be_read_is_not_overlooked(repo: Repo, ext
     repo.write("environments/groups/west.yaml", "extends: [eu]\n")
 
     assert ("environments/groups/eu.yaml", "yaml-syntax") in told(repo, "a")
+
+
+def test_value_that_was_refused_is_not_compared_with_the_others(repo: Repo) -> None:
+    repo.environment("a", member(1).replace("id: 1", "id: 300"))
+    repo.environment("b", member(2))
+
+    assert told(repo) == [("environments/a.yaml", "wrong-value")]

@@ -178,7 +178,7 @@ def encoded(text: str) -> str:
 @pytest.mark.parametrize("form", [str, encoded], ids=["stringData", "data"])
 @pytest.mark.parametrize("text", HELD.values(), ids=HELD)
 def test_member_that_joins_gets_key_and_annotations(mesh: Repo, text: str, form: Callable[[str], str]) -> None:
-    algorithm = "algorithm: cbc-aes-sha256" if "cbc" in text else ""
+    algorithm = "algorithm: cbc-aes-sha256" if "cbc(aes)" in text else ""
     for number, name in enumerate("abc", start=1):
         mesh.environment(name, sealed.member(number, more=algorithm))
     held = sealed.seal(mesh, "b", form(text)).read_bytes()
@@ -187,6 +187,16 @@ def test_member_that_joins_gets_key_and_annotations(mesh: Repo, text: str, form:
 
     assert (ran, yaml.safe_load(sealed.opened(mesh, "c"))) == (Ran(0, "", ""), yaml.safe_load(text))
     assert ((mesh.root / B).read_bytes(), (mesh.root / A).exists()) == (held, False)
+
+
+def test_member_that_joins_with_a_key_of_another_algorithm_is_told_of_it(mesh: Repo) -> None:
+    sealed.seal(mesh, "a", sealed.clear(sealed.key(4, "cbc-aes-sha256")))
+
+    told, strict = rig.command(mesh.root, "render", "b"), rig.command(mesh.root, "render", "--strict", "c")
+
+    line = f"{A}: warning: the Secret holds hmac(sha256) cbc(aes) with 128 bits, not rfc4106(gcm(aes)) with 128 bits; "
+    assert (told.code, told.err.startswith(line)) == (0, True)
+    assert (strict.code, strict.err.startswith(line), (mesh.root / "clusters/c").exists()) == (2, True, False)
 
 
 def test_all_that_join_at_once_get_it(mesh: Repo) -> None:
@@ -249,7 +259,8 @@ def test_check_of_a_member_that_joins_needs_no_private_key(mesh: Repo, home: Pat
 
     ran = rig.command(mesh.root, "render", "--check", *named)
 
-    assert (ran.code, re.findall("created (.*)", ran.out), ran.err) == (1, [B], "")
+    told = "keyturn: b gets the key of its mesh, and reading it takes a private key\n"
+    assert (ran.code, re.findall("created (.*)", ran.out), ran.err) == (1, [B], told)
     assert sealed.standing(mesh) == before
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from generator import templating, workspace
 from generator.errors import InputError
 from generator.findings import InvalidError, errors, tidy
-from generator.model import Gitops
 from generator.render import Renderer
 
 if TYPE_CHECKING:
@@ -19,15 +18,16 @@ def manifests(root: Path | None, engine: str, name: str | None) -> str:
 
     Without a root the package's own templates serve.  Raises InputError where another engine applies the environment.
     """
-    gitops = Gitops()
+    environment = None
     if root is not None and name is not None:
         space = workspace.load(root, [name])
         if errors(space.findings, strict=False):
             raise InvalidError(tidy(space.findings))
-        gitops = space.environments[0].gitops
-        if gitops.engine != engine:
-            message = f"{name} is applied by {gitops.engine}, not by {engine}"
-            hint = "" if gitops.engine == "none" else f"keyturn engine {gitops.engine} {name}"
+        environment = space.environments[0]
+        applied = environment.gitops.engine
+        if applied != engine:
+            message = f"{name} is applied by {applied}, not by {engine}"
+            hint = "" if applied == "none" else f"keyturn engine {applied} {name}"
             raise InputError(message, hint=hint)
     templates, _ = templating.load(root)
-    return Renderer(templates).engine(f"engine/{engine}.yaml", gitops, name or "")
+    return Renderer(templates).engine(f"engine/{engine}.yaml", environment)

@@ -32,11 +32,14 @@ class Started:
     repository: bool
 
 
-def init(root: Path, *, templates: bool) -> Started:
+def init(folder: Path, *, templates: bool) -> Started:
     """Write what a repository of clusters starts with; a second run writes only what is missing.
 
-    Raises InputError where `root` is no folder, RefusedError where it holds anything else, ToolError where git fails.
+    Raises InputError where it is no folder, RefusedError where it holds anything else, ToolError where git fails.
     """
+    root = folder.resolve()
+    if folder.is_symlink() and not root.exists():
+        raise InputError(f"{folder} is a link to nowhere", hint="remove it")
     if root.exists() and not root.is_dir():
         raise InputError(f"{root} is not a folder")
     wanted = _wanted(root, templates=templates)

@@ -65,6 +65,11 @@ def make(root: Path, keyless: Keyless, options: Options, *, check: bool) -> Made
         if file is None:
             return Made(_unmade(environments), tree.Change("created", creation.CONFIG, None, tree.UNMADE))
         recipients.rules(root, file, environments)
+        for environment in environments:
+            if keyless.holders.get(environment.cluster.mesh or ""):
+                options.newcomer.tell(
+                    f"{environment.name} gets the key of its mesh, and reading it takes a private key"
+                )
         return Made(_unmade(environments))
     gate = sops.Sops(sops.find(root), file or root / creation.CONFIG)
     issues = _issues(root, keyless, gate, options)  # before anything is made: a mesh's key may not be to be had
@@ -90,14 +95,13 @@ def _issues(root: Path, keyless: Keyless, gate: sops.Sops, options: Options) -> 
     found: dict[str, secret.Issue] = {}
     shared: dict[str, secret.Issue] = {}
     for environment in keyless.environments:
-        mesh = environment.cluster.mesh
-        if mesh is None or mesh not in shared:
-            held = keyless.holders.get(mesh, []) if mesh else []
+        mesh = environment.cluster.mesh or ""
+        issue = shared.get(mesh)
+        if issue is None:
+            held = keyless.holders.get(mesh)
             issue = meshkeys.joined(gate, root, environment, held) if held else _new(environment, options)
-            if mesh:
-                shared[mesh] = issue
-        else:
-            issue = shared[mesh]
+        if mesh:
+            shared[mesh] = issue
         found[environment.name] = issue
     return found
 

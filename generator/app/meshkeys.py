@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from generator import files, firstkeys, mesh, secret, yamlio
+from generator import firstkeys, mesh, secret, yamlio
+from generator.app import standing
 from generator.errors import InputError, RefusedError
 from generator.findings import InvalidError, tidy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from generator.findings import Finding
     from generator.model import Environment
     from generator.nodes import Node
     from generator.sops import Sops
@@ -22,16 +24,21 @@ if TYPE_CHECKING:
 Holders = dict[str, list["Holder"]]
 """Mesh -> its members that hold a key already, by name."""
 
-_RESTORE: Final = "bring back the file that keyturn wrote"
-
 
 @dataclass(frozen=True, slots=True)
 class Holder:
     """A member that has a Secret, and what that says of its key in clear."""
 
     name: str
-    key_id: str
-    fingerprint: str
+    secret: Node
+
+    @property
+    def key_id(self) -> str:
+        return secret.annotation(self.secret, "key-id")
+
+    @property
+    def fingerprint(self) -> str:
+        return secret.annotation(self.secret, "fingerprint")
 
 
 def without_key(root: Path, space: Workspace) -> list[str]:
@@ -53,10 +60,9 @@ def holders(root: Path, space: Workspace, known: Mapping[str, Node]) -> Holders:
     found: Holders = {}
     for name, clusters in _ipsec(space).items():
         for one in clusters:
-            node = known.get(one.name) or _secret(root, one)
+            node = known.get(one.name) or _read(root, one.name)
             if node is not None:
-                holder = Holder(one.name, secret.annotation(node, "key-id"), secret.annotation(node, "fingerprint"))
-                found.setdefault(name, []).append(holder)
+                found.setdefault(name, []).append(Holder(one.name, node))
         _refuse_other(name, found.get(name, []))
     return found
 
@@ -65,13 +71,9 @@ def _ipsec(space: Workspace) -> dict[str, list[Environment]]:
     return mesh.members(one for one in (*space.environments, *space.mates) if one.encryption.type == "ipsec")
 
 
-def _secret(root: Path, environment: Environment) -> Node | None:
-    path = firstkeys.path(environment.name)
-    data = files.read(root, path, yamlio.MAX_BYTES + 1)
-    if data is None:
-        return None
-    node, findings = yamlio.read(data, path)
-    if node is None or findings:
+def _read(root: Path, name: str) -> Node | None:
+    node, findings = standing.read(root, name)
+    if findings:
         raise InvalidError(tidy(findings))
     return node
 
@@ -81,7 +83,7 @@ def _refuse_other(name: str, held: list[Holder]) -> None:
     for one in held:
         if not (one.key_id and one.fingerprint):
             message = f"{firstkeys.path(one.name)} does not tell which key it holds, and the mesh {name} shares one"
-            raise RefusedError(message, hint=_RESTORE)
+            raise RefusedError(message, hint=secret.RESTORE)
     count = Counter((one.key_id, one.fingerprint) for one in held)
     if len(count) > 1:
         shared = count.most_common(1)[0][0]
@@ -105,6 +107,13 @@ def _steps(other: Holder, agreed: Holder) -> str:
     )
 
 
+def unfit(joining: list[Environment], held: Holders) -> Iterator[Finding]:
+    """Yield where the key that a member would join with is not of the algorithm that it asks for."""
+    for environment in joining:
+        for holder in held.get(environment.cluster.mesh or "", [])[:1]:
+            yield from standing.other_algorithm(holder.secret, environment)
+
+
 def joined(gate: Sops, root: Path, environment: Environment, held: list[Holder]) -> secret.Issue:
     """Return the key of the mesh that an environment joins, from the first member whose Secret can be decrypted.
 
@@ -117,11 +126,11 @@ def joined(gate: Sops, root: Path, environment: Environment, held: list[Holder])
             continue
         node, _ = yamlio.read(clear, path)
         if node is None:
-            raise RefusedError(f"{path} is no Secret once it is decrypted", hint=_RESTORE)
+            raise RefusedError(f"{path} is no Secret once it is decrypted", hint=secret.RESTORE)
         try:
             return secret.opened(node)
         except InputError as error:
-            raise RefusedError(f"{path}: {error.message}", hint=_RESTORE) from None
+            raise RefusedError(f"{path}: {error.message}", hint=secret.RESTORE) from None
     raise RefusedError(
         f"{environment.name} joins the mesh {environment.cluster.mesh}, and no private key at hand reads its key in "
         f"{firstkeys.path(held[0].name)}",

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from generator import files, firstkeys, secret, templating, tree, workspace, yamlio
-from generator.app import keymaking, meshkeys, recipients
+from generator import files, firstkeys, templating, tree, workspace
+from generator.app import keymaking, meshkeys, recipients, standing
 from generator.errors import InputError, RefusedError
 from generator.findings import Finding, InvalidError, errors, tidy
-from generator.keys import algorithm
 from generator.outcome import Outcome, Rendered
-from generator.progress import Step, untold
 from generator.render import Renderer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from generator.findings import Level
     from generator.model import Environment
     from generator.nodes import Node
 
@@ -31,7 +27,6 @@ class Options:
     names: tuple[str, ...] = ()
     check: bool = False
     strict: bool = False
-    step: Step = untold
 
 
 def render(root: Path, options: Options) -> Outcome:
@@ -41,8 +36,9 @@ def render(root: Path, options: Options) -> Outcome:
     forbids going on, ToolError where sops fails.
     """
     space = workspace.load(root, options.names)
-    together = meshkeys.without_key(root, space)
-    if together:
+    if together := meshkeys.without_key(root, space):
+        for name in together:
+            options.keys.newcomer.tell(f"{name} is rendered too: the members of a mesh get their first key together")
         space = workspace.load(root, (*options.names, *together))
     if not space.names and not space.findings and not files.folders(root, tree.CLUSTERS):
         raise InputError("there is no environment", hint=f"write {workspace.FOLDER}/<name>.yaml")
@@ -52,7 +48,7 @@ def render(root: Path, options: Options) -> Outcome:
     if not errors(findings, strict=options.strict):
         renderer = Renderer(templates)
         for number, environment in enumerate(space.environments):
-            options.step("rendering", number, len(space.environments))
+            options.keys.step("rendering", number, len(space.environments))
             plans.append(_plan(root, environment, renderer))
     if not options.names:
         plans += [_left_over(root, name) for name in files.folders(root, tree.CLUSTERS) if name not in space.names]
@@ -62,12 +58,15 @@ def render(root: Path, options: Options) -> Outcome:
     _refuse_foreign(plans)
     holders = meshkeys.holders(root, space, {plan.name: plan.secret for plan in plans if plan.secret})
     keyless = keymaking.Keyless([one for plan in plans for one in plan.keyless], space.names, holders)
-    made = keymaking.make(root, keyless, replace(options.keys, step=options.step), check=options.check)
-    outcome = replace(_outcome(plans, made, findings), together=together)
+    findings = tidy([*findings, *meshkeys.unfit(keyless.environments, holders)])
+    if errors(findings, strict=options.strict):
+        raise InvalidError(findings)
+    made = keymaking.make(root, keyless, options.keys, check=options.check)
+    outcome = _outcome(plans, made, findings)
     if not options.check:
         changes = [change for rendered in outcome.environments for change in rendered.changes]
         leftovers = [path for plan in plans for path in plan.snapshot.leftovers]
-        files.apply(changes, root, leftovers, options.step)
+        files.apply(changes, root, leftovers, options.keys.step)
         recipients.sweep(root)
     return outcome
 
@@ -101,40 +100,9 @@ def _plan(root: Path, environment: Environment, renderer: Renderer) -> _Plan:
     path = firstkeys.path(environment.name)
     if path in plan.snapshot.foreign:
         plan.has_secret = True
-        plan.secret, findings = _read_secret(root, path)
-        plan.findings = _secret_findings(plan.secret, findings, path, environment)
+        plan.secret, findings = standing.read(root, environment.name)
+        plan.findings = findings or list(standing.judge(plan.secret, environment))
     return plan
-
-
-def _secret_findings(node: Node | None, findings: list[Finding], path: str, environment: Environment) -> list[Finding]:
-    """What is wrong with an existing Secret; for a protected environment, what render cannot mend is an error."""
-    level: Level = "error" if environment.protected else "warning"
-    if environment.encryption.type != "ipsec":
-        hint = f"keyturn retire {environment.name} takes it away once no node uses it"
-        message = f"the Secret is kept, and encryption.type is {environment.encryption.type}"
-        return [*findings, Finding(path, 0, 0, "unused-secret", level, message, hint)]
-    if node is None or findings:
-        return findings
-    wrong = list(secret.check(node, environment))
-    return wrong or list(_other_algorithm(node, environment, level))
-
-
-def _read_secret(root: Path, path: str) -> tuple[Node | None, list[Finding]]:
-    node, findings = yamlio.read(files.read(root, path, yamlio.MAX_BYTES + 1) or b"", path)
-    if node is not None:
-        findings += secret.clear_values(node)
-    return node, findings
-
-
-def _other_algorithm(node: Node, environment: Environment, level: Level) -> Iterator[Finding]:
-    seen = secret.annotation(node, "algorithm"), secret.annotation(node, "key-bits")
-    ipsec = environment.encryption.ipsec
-    used = algorithm(ipsec.algorithm, ipsec.key_size)
-    if seen != (str(used), str(used.key_bits)):
-        holds = f"{seen[0]} with {seen[1]} bits" if all(seen) else "an algorithm that its annotations do not tell"
-        message = f"the Secret holds {holds}, not {used} with {used.key_bits} bits"
-        hint = "render never changes a key; say in the environment what the Secret holds"
-        yield Finding(node.source, 0, 0, "other-algorithm", level, message, hint)
 
 
 def _refuse_foreign(plans: list[_Plan]) -> None:
@@ -148,7 +116,7 @@ def _left_over(root: Path, name: str) -> _Plan:
     plan = _Plan(name, files.snapshot(root, f"{tree.CLUSTERS}/{name}"))
     path = firstkeys.path(name)
     if path in plan.snapshot.foreign:
-        plan.findings = _read_secret(root, path)[1]
+        plan.findings = standing.read(root, name)[1]
         hint = f"keyturn retire {name} takes it away once the cluster is gone"
         message = f"the Secret is kept, and there is no environments/{name}.yaml"
         plan.findings.append(Finding(path, 0, 0, "unused-secret", "warning", message, hint))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from generator import cilium, files, firstkeys, git, tree, workspace, yamlio
+from generator.app import standing
 from generator.errors import InputError, RefusedError
 from generator.findings import InvalidError, errors, tidy
 from generator.outcome import Retired
@@ -20,7 +21,7 @@ def retire(root: Path, name: str) -> Retired:
     Raises InputError where there is none, RefusedError where it is still asked for or is not keyturn's.
     """
     path = firstkeys.path(name)
-    having = [folder for folder in files.folders(root, tree.CLUSTERS) if _has_secret(root, folder)]
+    having = standing.names(root)
     if name not in having:
         close = nearest(name, having)
         raise InputError(f"no Secret of an environment {name!r}", hint=f"did you mean {close}?" if close else "")
@@ -31,11 +32,6 @@ def retire(root: Path, name: str) -> Retired:
     commit = _kept_in(root, path, data)
     files.apply([change], root)
     return Retired(name, change, commit)
-
-
-def _has_secret(root: Path, name: str) -> bool:
-    """Whether a Secret stands in the folder itself; what a link leads to is another's."""
-    return firstkeys.path(name) in files.snapshot(root, f"{tree.CLUSTERS}/{name}").foreign
 
 
 def _kept_in(root: Path, path: str, data: bytes) -> str | None:

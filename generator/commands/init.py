@@ -27,7 +27,7 @@ def init(talk: Talk, folder: Path | None, output: str, *, templates: bool) -> No
     if folder is not None and talk.root is not None:
         raise click.UsageError("--root and DIR both name the folder")
     folder = folder or talk.root or Path()
-    started = app.init(folder.resolve(), templates=templates)
+    started = app.init(folder, templates=templates)
     if output == "json":
         click.echo(report.as_json({"root": str(started.root), "created": started.created}))
     else:
@@ -36,4 +36,4 @@ def init(talk: Talk, folder: Path | None, output: str, *, templates: bool) -> No
     if started.repository:
         say(f"made a git repository in {started.root}")
     where = "" if started.root == Path.cwd().resolve() else f"--root {shlex.quote(str(folder))} "
-    say(f"next: keyturn {where}render --new-identity")
+    say(f"next: put your clusters in the place of the samples, then keyturn {where}render --new-identity")

@@ -58,8 +58,8 @@ def render(  # noqa: PLR0913 -- one a flag
         newcomer = recipients.Newcomer(
             may_make=lambda place: new_identity or _ask(place, progress), tell=lambda line: _tell(line, progress)
         )
-        keys = keymaking.Options(newcomer, jobs or os.cpu_count() or 1)
-        outcome = app.render(root, app.Options(keys, environments, check, strict, progress.step))
+        keys = keymaking.Options(newcomer, jobs or os.cpu_count() or 1, step=progress.step)
+        outcome = app.render(root, app.Options(keys, environments, check, strict))
     _answer(talk, outcome, output, check=check, diff=diff)
     if check and outcome.changes:
         ctx.exit(1)
@@ -83,8 +83,6 @@ def _ask(place: str, progress: Delayed) -> bool:
 def _answer(talk: Talk, outcome: Outcome, output: str, *, check: bool, diff: bool) -> None:
     from generator import report
 
-    for name in outcome.together:
-        say(f"{name} is rendered too: the members of a mesh get their first key together")
     for warning in outcome.warnings:
         show(str(warning), err=True)
     if output == "json":
@@ -103,3 +101,5 @@ def _answer(talk: Talk, outcome: Outcome, output: str, *, check: bool, diff: boo
         for change in outcome.changes:
             talk.answer(str(change))
     talk.answer(report.rendered_sum(outcome, check=check))
+    for line in () if check else report.left_to_a_person(outcome):
+        say(line)

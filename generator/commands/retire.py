@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from generator.talk import OUTPUT, Talk, complete_environments, say
+from generator.talk import OUTPUT, Talk, complete_secrets, say
 
 
 @click.command()
-@click.argument("environment", metavar="ENV", shell_complete=complete_environments)
+@click.argument("environment", metavar="ENV", shell_complete=complete_secrets)
 @OUTPUT
 @click.pass_context
 def retire(ctx: click.Context, /, environment: str, output: str) -> None:

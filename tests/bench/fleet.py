@@ -21,6 +21,8 @@ VERSION: Final = "1.16.0"
 SECRET: Final = "secrets/cilium-ipsec-keys.sops.yaml"  # noqa: S105 -- a path
 MARKS: Final = {"name": "¤name¤", "id": "¤id¤", "version": "¤version¤"}  # what differs, in a pattern
 
+BRACES: Final = {"open": "¤open¤", "close": "¤close¤"}  # what a template would take for its own
+
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
@@ -86,8 +88,9 @@ class Fleet:
         marked = {}
         for path, file in files_below(self.root / "clusters" / name).items():
             text = file.read_text("utf-8")
-            if any(start in text for start in ("{{", "{%", "{#", "¤")):
+            if any(start in text for start in ("{%", "{#", "¤")):
                 raise clock.FailedError(f"{path} cannot be made a template: it holds template syntax")
+            text = text.replace("{{", BRACES["open"]).replace("}}", BRACES["close"])
             text = text.replace(name, MARKS["name"]).replace(VERSION, MARKS["version"])
             marked[path] = text.replace(f"\n  id: {id_of(number)}\n", f"\n  id: {MARKS['id']}\n")
         return marked
@@ -106,17 +109,18 @@ def id_of(number: int) -> int:
 
 def templates(pattern: dict[str, str], expression: str) -> dict[str, str]:
     """Return a pattern as templates; `expression` is how a tool writes a value, with % for its name."""
-    return _filled(pattern, {key: expression.replace("%", key) for key in MARKS})
+    braces = {"open": '{{ "{{" }}', "close": '{{ "}}" }}'}  # so write Jinja2 and Go alike
+    return _filled(pattern, {key: expression.replace("%", key) for key in MARKS} | braces)
 
 
 def files_of(pattern: dict[str, str], name: str, number: int) -> dict[str, str]:
     """Return a pattern as the files of one environment."""
-    return _filled(pattern, {"name": name, "id": str(id_of(number)), "version": VERSION})
+    return _filled(pattern, {"name": name, "id": str(id_of(number)), "version": VERSION, "open": "{{", "close": "}}"})
 
 
 def _filled(pattern: dict[str, str], values: dict[str, str]) -> dict[str, str]:
     files = dict(pattern)
-    for key, mark in MARKS.items():
+    for key, mark in (MARKS | BRACES).items():
         files = {path: text.replace(mark, values[key]) for path, text in files.items()}
     return files
 

@@ -1,0 +1,20 @@
+"""The benchmark runs; what it measures is nobody's claim here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from kit import PROJECT
+
+
+def test_benchmark_of_a_few_environments_prints_every_figure() -> None:
+    words = ["--environments", "4", "--secrets", "2", "--runs", "1"]
+
+    done = subprocess.run(
+        [sys.executable, "tests/bench/render.py", *words], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = ["from an empty tree", "a second run", "--check ", "--check c", "peak memory", "--help", "2 first Secrets"]
+    assert [row for row in rows if f"\n{row}" not in done.stdout] == []
