@@ -26,10 +26,6 @@ class Node:
     text: str = field(default="", repr=False)
     plain: bool = False
 
-    def under(self, key: Node) -> Node:
-        """Return the same value as an entry of a mapping; an alias stands under more than one key."""
-        return Node(self.value, self.source, self.line, self.column, key.line, key.column, self.text, self.plain)
-
     def entries(self) -> list[tuple[str, Node]]:
         """Return key and value of each entry; none where this is no mapping."""
         return list(self.value.items()) if isinstance(self.value, dict) else []

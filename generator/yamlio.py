@@ -145,13 +145,14 @@ class _Builder:
             raise UnreadableError("yaml-version", "a %YAML directive other than 1.2", "take it out", _at(event))
 
     def scalar(self, event: Any) -> None:
-        self.tag(event)
-        value: Scalar = event.value
-        if not event.value.isascii():
-            event.value.encode()  # a lone surrogate, by an escape, is no character: UnicodeEncodeError is a ValueError
-        line, column = _at(event)
-        node = Node(value, self.source, line, column, text=event.value, plain=not event.style)
-        if not event.style:
+        if event.tag is not None:
+            self.tag(event)
+        text = event.value
+        if not text.isascii():
+            text.encode()  # a lone surrogate, by an escape, is no character: UnicodeEncodeError is a ValueError
+        start, plain = event.start_mark, not event.style
+        node = Node(text, self.source, start.line + 1, start.column + 1, 0, 0, text, plain)
+        if plain:
             node.value = self.resolve(node)
         self.count(event, 1)
         if event.anchor is not None:
@@ -160,13 +161,15 @@ class _Builder:
 
     def resolve(self, node: Node) -> Scalar:
         try:
-            return scalars.resolve(node.text)
+            value = scalars.resolve(node.text)
         except ValueError as error:
             self.findings.append(node.finding("number", str(error), "quote it if it is text"))
             return None
+        return value
 
     def open(self, event: Any, value: list[Node] | dict[str, Node]) -> None:
-        self.tag(event)
+        if event.tag is not None:
+            self.tag(event)
         depth = len(self.stack) + 1
         if depth > MAX_DEPTH:
             raise UnreadableError("depth", f"more than {MAX_DEPTH} levels", "flatten it", _at(event))
@@ -237,15 +240,13 @@ class _Builder:
             hint = f"it stands on line {first} already; keep one"
             self.findings.append(key.finding("duplicate-key", f"duplicate key {redact(key.value)!r}", hint))
         else:
-            entries[key.value] = node.under(key)
+            node.key_line, node.key_column = key.line, key.column  # an alias is a node of its own
+            entries[key.value] = node
 
     def tag(self, event: Any) -> None:
-        if event.tag is not None:
-            line, column = _at(event)
-            hint = "take it out; quotes make a value text"
-            self.findings.append(
-                Finding(self.source, line, column, "yaml-tag", "error", "YAML tags are not read", hint)
-            )
+        line, column = _at(event)
+        hint = "take it out; quotes make a value text"
+        self.findings.append(Finding(self.source, line, column, "yaml-tag", "error", "YAML tags are not read", hint))
 
     def count(self, event: Any, nodes: int) -> None:
         self.nodes += nodes
