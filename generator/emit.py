@@ -6,6 +6,7 @@ YAML 1.1 or 1.2, might take for something else is quoted (`357e009` became a num
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,7 @@ _SAFE: Final = re.compile(
     r"|[0-9]+[smh]"  # durations
 )
 _WORDS: Final = frozenset(["null", "true", "false", "yes", "no", "on", "off", "y", "n", "t", "f"])
+_QUOTED: Final = json.JSONEncoder(ensure_ascii=False).encode
 _UNPRINTABLE: Final = re.compile("[\x7f-\x9f\xad\u2028\u2029\ufeff\ufffe\uffff]|[\ud800-\udfff]")
 
 
@@ -39,9 +41,14 @@ def scalar(value: Scalar) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return _number(value)
+    return _text(value)
+
+
+@functools.lru_cache(maxsize=4096)  # environments say the same words again and again
+def _text(value: str) -> str:
     if _SAFE.fullmatch(value) and value.lower() not in _WORDS:
         return value
-    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", _QUOTED(value))
 
 
 def _number(value: float) -> str:

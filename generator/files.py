@@ -51,7 +51,7 @@ def snapshot(root: Path, folder: str) -> Snapshot:
     parent = ""
     for part in folder.split("/"):  # the folder itself and those above it may be links too
         parent = f"{parent}/{part}".lstrip("/")
-        if (mode := _mode(root / parent)) is None:
+        if (mode := _mode(f"{root}/{parent}")) is None:
             return found
         if not stat.S_ISDIR(mode):
             found.foreign.add(parent)
@@ -61,15 +61,15 @@ def snapshot(root: Path, folder: str) -> Snapshot:
     return found
 
 
-def _mode(path: Path) -> int | None:
+def _mode(path: Path | str) -> int | None:
     try:
-        return path.lstat().st_mode
+        return os.lstat(path).st_mode
     except FileNotFoundError:
         return None
 
 
 def _walk(root: Path, folder: str, found: Snapshot) -> None:
-    with os.scandir(root / folder) as entries:
+    with os.scandir(f"{root}/{folder}") as entries:
         for entry in entries:
             path = f"{folder}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
@@ -109,14 +109,14 @@ def folders(root: Path, folder: str) -> list[str]:
 
 def read(root: Path, path: str, most: int) -> bytes | None:
     """Return at most `most` bytes of a regular file, or None where there is none; no link on the way is followed."""
-    for end in (number for number, letter in enumerate(path) if letter == "/"):
-        mode = _mode(root / path[:end])
-        if mode is None:
+    parent = ""
+    for part in path.split("/")[:-1]:
+        parent = f"{parent}/{part}".lstrip("/")
+        if (mode := _mode(f"{root}/{parent}")) is None:
             return None
         if not stat.S_ISDIR(mode):
-            raise RefusedError(f"{path[:end]} is not a folder", hint="make it one, or move it away")
-    mode = _mode(root / path)
-    if mode is None:
+            raise RefusedError(f"{parent} is not a folder", hint="make it one, or move it away")
+    if (mode := _mode(f"{root}/{path}")) is None:
         return None
     if not stat.S_ISREG(mode):
         raise RefusedError(f"{path} is not a regular file", hint="move it away")
@@ -142,42 +142,59 @@ def apply(changes: list[tree.Change], root: Path, leftovers: Iterable[str] = (),
 def write(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Replace a file by a whole one; an existing file keeps its permissions, a new one gets `mode` less the umask."""
     with _whole(path, data, mode) as temporary:
-        temporary.replace(path)
+        os.replace(temporary, path)  # noqa: PTH105 -- thousands of times, and a Path for each costs as much
 
 
 def create(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Write a whole file where none stands.  Raises FileExistsError where one does, or comes in between."""
     with _whole(path, data, mode) as temporary:
         path.hardlink_to(temporary)
+        temporary.unlink()
 
 
 @contextlib.contextmanager
 def _whole(path: Path, data: bytes, mode: int) -> Iterator[Path]:
-    """Give a temporary file beside `path` that holds `data` and is on the disk; it is gone afterwards."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = sweep(path)
+    """Give a temporary file beside `path` that holds `data` and is on the disk; where this fails, it is gone."""
+    temporary = _temporary(path)
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as stream:
+        descriptor = _opened(temporary, mode)
+        try:
             old = _mode(path)
             if old is not None and stat.S_ISREG(old):
-                os.fchmod(stream.fileno(), stat.S_IMODE(old))
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+                os.fchmod(descriptor, stat.S_IMODE(old))
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         yield temporary
-    except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk names none
-        raise
-    finally:
+    except BaseException as error:
+        if isinstance(error, OSError):
+            error.filename = error.filename or str(path)  # a full disk names none
         temporary.unlink(missing_ok=True)
+        raise
 
 
-def sweep(path: Path) -> Path:
-    """Take away what a killed run may have left beside a file; return the name of it."""
-    temporary = path.with_name(f".{path.name}{TEMPORARY}")
-    temporary.unlink(missing_ok=True)
-    return temporary
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}{TEMPORARY}")
+
+
+def _opened(temporary: Path, mode: int) -> int:
+    """Open a new file for writing, and make its folder or take away what a killed run left, where that is needed."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        return os.open(temporary, flags, mode)
+    except FileNotFoundError:
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        temporary.unlink(missing_ok=True)
+    return os.open(temporary, flags, mode)
+
+
+def sweep(path: Path) -> None:
+    """Take away what a killed run may have left beside a file."""
+    _temporary(path).unlink(missing_ok=True)
 
 
 def _prune(root: Path, path: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from generator.redaction import redact
 from generator.shapes import Schema, Shape, Span, WrongError, nearest, wrong_type
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from generator.findings import Finding
     from generator.nodes import Node, Plain
 
@@ -43,8 +45,8 @@ class Record(Shape[R]):
 
     def read(self, node: Node, name: str, findings: list[Finding]) -> R:
         if not isinstance(node.value, dict):
-            raise wrong_type(node, "a mapping", f"with {', '.join(map(yaml_name, members(self.kind)))}")
-        known = {yaml_name(member): member for member in members(self.kind)}
+            raise wrong_type(node, "a mapping", f"with {', '.join(members(self.kind))}")
+        known = members(self.kind)
         unknown = [key for key in node.value if key not in known]
         findings += [unknown_key(node.value[key], key, name, list(known)) for key in unknown]
         values: dict[str, object] = {}
@@ -64,7 +66,7 @@ class Record(Shape[R]):
         return self.kind(**values)
 
     def schema(self) -> Schema:
-        properties = {yaml_name(member): _member_schema(member) for member in members(self.kind)}
+        properties = {name: _member_schema(member) for name, member in members(self.kind).items()}
         return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
@@ -87,11 +89,17 @@ def unknown_key(node: Node, key: str, name: str, known: list[str]) -> Finding:
     return node.finding("unknown-key", f"unknown key {redact(key)!r}{where}", hint, key=True)
 
 
-def members(kind: type) -> tuple[Field[Any], ...]:
-    return tuple(member for member in fields(kind) if "shape" in member.metadata)
+def members(kind: type) -> Mapping[str, Field[Any]]:
+    """Return name in the file -> field, in the order of the class; found out once."""
+    if kind not in _MEMBERS:
+        _MEMBERS[kind] = {_yaml_name(member): member for member in fields(kind) if "shape" in member.metadata}
+    return _MEMBERS[kind]
 
 
-def yaml_name(member: Field[Any]) -> str:
+_MEMBERS: Final[dict[type, Mapping[str, Field[Any]]]] = {}
+
+
+def _yaml_name(member: Field[Any]) -> str:
     """`key_size` in Python is `keySize` in the file."""
     first, *rest = member.name.rstrip("_").split("_")
     return first + "".join(word.capitalize() for word in rest)
