@@ -159,20 +159,23 @@ def _placed(environment: Environment, actual: str | None) -> Iterator[Finding]:
 
 def _files(folder: Path, shown: str, strays: list[Finding]) -> Iterator[Path]:
     """Yield the YAML files that are read; what looks like one and is not is a stray."""
-    for entry in sorted(folder.iterdir()):
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
         path = f"{shown}/{entry.name}"
+        stem, dot, suffix = entry.name.rpartition(".")
         if entry.name.startswith(".") or path == f"{FOLDER}/groups":
             continue
         if entry.is_dir():
             hint = f"environments stand in {FOLDER}/ itself, groups in {FOLDER}/groups/"
             strays.append(Finding(path, 0, 0, "stray-file", "error", "the folder is not read", hint))
-        elif entry.suffix == ".yml":
+        elif dot and suffix == "yml":
             hint = f"git mv {path} {path.removesuffix('.yml')}.yaml"
             strays.append(Finding(path, 0, 0, "stray-file", "error", "the file is not read", hint))
-        elif entry.suffix == ".yaml" and _is_name(entry.stem):
-            yield entry
-        elif entry.suffix == ".yaml":
-            message = f"the name {entry.stem!r} is no DNS label"
+        elif dot and suffix == "yaml" and _is_name(stem):
+            yield folder / entry.name
+        elif dot and suffix == "yaml":
+            message = f"the name {stem!r} is no DNS label"
             strays.append(Finding(path, 0, 0, "name", "error", message, "rename it: a-z, 0-9 and -, at most 63"))
 
 
