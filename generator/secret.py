@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -103,6 +104,20 @@ def _decoded(value: object) -> str | None:
         return base64.b64decode(str(value), validate=True).decode("ascii")
     except (binascii.Error, UnicodeDecodeError):
         return None
+
+
+def head(data: bytes) -> bytes:
+    """Return a Secret with an empty `sops` block, where that is plainly the last thing in the file.
+
+    Nobody but sops reads the block, and it takes half the time that reading a Secret takes.
+    """
+    start = data.find(b"\nsops:\n")
+    if start < 0 or not _INDENTED.fullmatch(data, start + len(b"\nsops:\n")):
+        return data
+    return data[:start] + b"\nsops: {}\n"
+
+
+_INDENTED: Final = re.compile(rb"(?: +[^ \n][^\n]*\n)+")
 
 
 def clear_values(root: Node) -> Iterator[Finding]:

@@ -273,3 +273,27 @@ def test_annotation_is_read_by_its_name() -> None:
 )
 def test_annotation_that_is_no_text_is_empty(metadata: str) -> None:
     assert secret.annotation(node_of(f"metadata: {metadata}"), "key-id") == ""
+
+
+SOPS_BLOCK = b"sops:\n    age:\n        - enc: |\n            text\n    version: 3.11.0\n"
+
+
+def test_head_leaves_out_what_sops_alone_reads() -> None:
+    assert secret.head(b"kind: Secret\n" + SOPS_BLOCK) == b"kind: Secret\nsops: {}\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"kind: Secret\n",
+        b"kind: Secret\n" + SOPS_BLOCK + b"stringData: {keys: clear}\n",
+        b"kind: Secret\n" + SOPS_BLOCK + b">>>>>>> side\n",
+        b"kind: Secret\n" + SOPS_BLOCK + b"\n",
+        b"kind: Secret\n" + SOPS_BLOCK.rstrip(b"\n"),
+        b"kind: Secret\n" + SOPS_BLOCK.replace(b"\n", b"\r\n"),
+        SOPS_BLOCK + b"kind: Secret\n",
+        b"kind: Secret\nsops:\n",
+    ],
+)
+def test_head_is_the_whole_where_the_block_is_not_plainly_the_last(data: bytes) -> None:
+    assert secret.head(data) == data

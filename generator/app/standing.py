@@ -38,7 +38,7 @@ def read(root: Path, name: str) -> tuple[Node | None, list[Finding]]:
     data = files.read(root, path, yamlio.MAX_BYTES + 1)
     if data is None:
         return None, []
-    node, findings = yamlio.read(data, path)
+    node, findings = yamlio.read(secret.head(data), path)
     if node is not None:
         findings += secret.clear_values(node)
     return node, findings
