@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _STARTER: Final = {"Makefile": "Makefile", "README.md": "README.md", "gitignore": ".gitignore"}
+_TOLD: Final = 3  # strangers that a message names
 _MINE: Final = (".git", ".venv")  # what a person has made before; .git may be a file
 _MINE_FILES: Final = ("README", "LICENSE", "COPYING", "NOTICE")  # how the names of files start that a forge makes
 
@@ -44,7 +45,7 @@ def init(folder: Path, *, templates: bool) -> Started:
         raise InputError(f"{root} is not a folder")
     wanted = _wanted(root, templates=templates)
     if strangers := _strangers(root, wanted):
-        shown = ", ".join(strangers[:3]) + (" and more" if len(strangers) > 3 else "")  # noqa: PLR2004 -- one line
+        shown = ", ".join(strangers[:_TOLD]) + (" and more" if len(strangers) > _TOLD else "")
         hint = "name an empty folder or repository; nothing was written"
         raise RefusedError(f"{root} is not empty: {shown}", hint=hint)
     repository = git.top(root) is None
@@ -93,7 +94,7 @@ def _strangers(root: Path, wanted: dict[str, bytes]) -> list[str]:
         if path.endswith(files.TEMPORARY) or ("/" not in path and path.startswith(_MINE_FILES)):
             continue
         found.append(path)
-        if len(found) > 3:  # noqa: PLR2004 -- more are not told
+        if len(found) > _TOLD:
             break
     return sorted(found)
 
