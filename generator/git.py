@@ -1,4 +1,7 @@
-"""The gate to git.  But for `init` it only reads; outside a repository `find` says so and nothing else is asked."""
+"""The gate to git: what a repository says.  `objects` writes to one, `remotes` speaks with others.
+
+Outside a repository `find` says so and nothing else is asked.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,9 @@ _LOCAL: Final = (
     "GIT_WORK_TREE",
 )
 
+
+_LIMIT: Final = 60.0  # seconds
+PATIENCE: Final = 600.0  # seconds for a network, or a person who types a passphrase
 
 # A user's own settings would change what log answers.
 _SETTINGS: Final = ("log.diffMerges=separate", "log.follow=false", "log.showRoot=true", "log.showSignature=false")
@@ -83,17 +89,32 @@ class Repository:
         result = self._run("cat-file", "blob", f"{revision}:./{path}")
         return result.stdout if result.code == 0 else None
 
+    def commit(self, revision: str) -> str | None:
+        """Return the object name of a commit, None where there is none by that name."""
+        result = self._run("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+        return result.stdout.decode("ascii").strip() if result.code == 0 else None
+
+    def symbolic(self, ref: str) -> str | None:
+        """Return what a symbolic ref such as HEAD names, None where it is none."""
+        result = self._run("symbolic-ref", "-q", ref)
+        return os.fsdecode(result.stdout).strip() if result.code == 0 else None
+
+    def setting(self, name: str, kind: str = "") -> str | None:
+        """Return a setting of the user's, None where it is not set; `kind` is one of git's, such as `bool`."""
+        result = self._run("config", *([f"--type={kind}"] if kind else []), "--get", name)
+        return os.fsdecode(result.stdout).rstrip("\n") if result.code == 0 else None
+
+    def remotes(self) -> list[str]:
+        return self._output("remote").split()
+
     def _names(self, *arguments: str) -> list[str]:
         return [name for name in self._output(*arguments).split("\0") if name]
 
     def _output(self, *arguments: str) -> str:
-        result = self._run(*arguments)
-        if result.code != 0:
-            raise ToolError(f"git {arguments[0]} failed: {_reason(result.stderr)}")
-        return os.fsdecode(result.stdout)
+        return os.fsdecode(output(self.root, *arguments))
 
     def _run(self, *arguments: str) -> process.Result:
-        return _git(self.root, *arguments)
+        return run(self.root, *arguments)
 
 
 def find(root: Path) -> Repository | None:
@@ -103,18 +124,18 @@ def find(root: Path) -> Repository | None:
     """
     if directory(root) is None:
         return None
-    result = _git(root, "rev-parse", "--show-toplevel")
+    result = run(root, "rev-parse", "--show-toplevel")
     if result.code != 0:
-        raise ToolError(f"git does not read this repository: {_reason(result.stderr)}")
+        raise ToolError(f"git does not read this repository: {reason(result.stderr)}")
     return Repository(root)
 
 
 def init(folder: Path) -> None:
     """Make an empty repository whose first branch is `main`, and its folder.  Raises ToolError where git cannot."""
     there = next(one for one in (folder, *folder.parents) if one.is_dir())
-    result = _git(there, "init", "--quiet", "--initial-branch=main", "--", str(folder))
+    result = run(there, "init", "--quiet", "--initial-branch=main", "--", str(folder))
     if result.code != 0:
-        raise ToolError(f"git init failed: {_reason(result.stderr)}")
+        raise ToolError(f"git init failed: {reason(result.stderr)}")
 
 
 def directory(root: Path) -> Path | None:
@@ -134,14 +155,45 @@ def top(root: Path) -> Path | None:
     return next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), None)
 
 
-def _git(root: Path, *arguments: str) -> process.Result:
+def place(root: Path) -> str | None:
+    """Return the folder that `root` is in its git repository, None outside one; asks no program."""
+    above = top(root)
+    if above is None:
+        return None
+    return "" if root == above else root.relative_to(above).as_posix()
+
+
+def output(root: Path, *arguments: str, stdin: bytes = b"", seconds: float = _LIMIT) -> bytes:
+    """Run git and return what it prints.  Raises ToolError, with git's first line, where it fails."""
+    result = run(root, *arguments, stdin=stdin, seconds=seconds)
+    if result.code != 0:
+        raise ToolError(f"git {arguments[0]} failed: {reason(result.stderr)}")
+    return result.stdout
+
+
+def run(
+    root: Path, *arguments: str, stdin: bytes = b"", network: bool = False, seconds: float = _LIMIT
+) -> process.Result:
+    """Run git in a folder; only where `network` says so may it speak with another machine."""
+    return process.run(argv(*arguments), cwd=root, env=environment(network=network), stdin=stdin, seconds=seconds)
+
+
+def argv(*arguments: str) -> list[str]:
+    """Return the words that run git with the settings that keyturn relies on."""
+    return ["git", *(word for setting in _SETTINGS for word in ("-c", setting)), *arguments]
+
+
+def environment(*, network: bool = False) -> dict[str, str]:
+    """Return the variables for git.
+
+    A partial clone would fetch what it lacks: without `network` no protocol is allowed, and what is missing is told.
+    """
     env = {name: value for name, value in os.environ.items() if name not in _LOCAL}
-    # A partial clone would fetch what it lacks: no protocol is allowed, and what is missing is told instead.
-    env |= {"LC_ALL": "C", "GIT_ALLOW_PROTOCOL": "none", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
-    options = [word for setting in _SETTINGS for word in ("-c", setting)]
-    return process.run(["git", *options, *arguments], cwd=root, env=env)
+    env |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
+    return env if network else env | {"GIT_ALLOW_PROTOCOL": "none", "GIT_TERMINAL_PROMPT": "0"}
 
 
-def _reason(stderr: bytes) -> str:
+def reason(stderr: bytes) -> str:
+    """Return git's first line of complaint."""
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
-    return lines[0].removeprefix("fatal: ") if lines else "it says nothing"
+    return lines[0].removeprefix("fatal: ").removeprefix("error: ") if lines else "it says nothing"

@@ -20,6 +20,7 @@ MAX_ID: Final = 15  # the datapath keeps the id in four bits; 0 means "none"
 SALT: Final = 4  # bytes that the kernel takes from the end of a GCM key, RFC 4106
 ICV_BITS: Final = (96, 128)  # what both the agent and the kernel accept
 DEFAULT_ICV: Final = 128
+GCM_BITS: Final = (128, 192, 256)  # of AES
 GCM: Final = "rfc4106(gcm(aes))"
 CBC: Final = "cbc(aes)"
 
@@ -39,6 +40,14 @@ class Algorithm:
 
     def __str__(self) -> str:
         return f"{self.auth} {self.crypt}".lstrip()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether agent, cilium-cli and kernel take a key of these sizes."""
+        if self.auth:
+            sizes = _CBC_BYTES.get(self.auth)
+            return sizes == (self.auth_bits // 8, self.key_bits // 8) and self.crypt == CBC and not self.icv_bits
+        return self.crypt == GCM and self.key_bits in GCM_BITS and self.icv_bits in ICV_BITS and not self.auth_bits
 
     @property
     def length(self) -> int:
@@ -84,6 +93,15 @@ def first(used: Algorithm, token_bytes: Callable[[int], bytes]) -> Key:
     return Key(1, used, token_bytes(used.length))
 
 
+def successor(key_id: int, used: Algorithm, token_bytes: Callable[[int], bytes]) -> Key:
+    """Return a new key with the id that follows `key_id`; agents agree on exactly this one, which goes from 15 to 1."""
+    return Key(next_id(key_id), used, token_bytes(used.length))
+
+
+def next_id(key_id: int) -> int:
+    return key_id % MAX_ID + 1
+
+
 def is_id(text: str) -> bool:
     """Whether `text` is a key id, 1..15, as annotations write it."""
     return re.fullmatch(r"[1-9]|1[0-5]", text) is not None
@@ -101,15 +119,13 @@ def parse(line: str) -> Key:
     if match := _AEAD.fullmatch(line):
         material = bytes.fromhex(match["key"])
         used = Algorithm("", GCM, key_bits=8 * (len(material) - SALT), icv_bits=int(match["icv"]))
-        sound = used.key_bits in (128, 192, 256)
     elif match := _AUTH.fullmatch(line):
         auth, crypt = bytes.fromhex(match["auth_key"]), bytes.fromhex(match["key"])
         material = auth + crypt
         used = Algorithm(match["auth"], CBC, key_bits=8 * len(crypt), auth_bits=8 * len(auth))
-        sound = (len(auth), len(crypt)) == _CBC_BYTES[match["auth"]]
     else:
         raise InputError("the key line is malformed")
-    if not sound:
+    if not used.is_known:
         raise InputError(f"the key line has a key of a wrong length for {used}")
     if int(match["id"]) > MAX_ID:
         raise InputError(f"the key line has an id above {MAX_ID}")

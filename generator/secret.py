@@ -76,24 +76,71 @@ def _told(issue: Issue) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a Secret's annotations tell of its key, in clear; `previous` is None for a first or adopted one."""
+
+    key_id: int
+    algorithm: keys.Algorithm
+    fingerprint: str
+    created: datetime
+    previous: int | None
+
+
+def told(root: Node) -> Told:
+    """Read the annotations `keyturn/...`.  Raises InputError, which names it, where one is missing or malformed."""
+    for name, pattern in _ANNOTATIONS.items():
+        if not re.fullmatch(pattern, annotation(root, name)):
+            raise InputError(f"the Secret's keyturn/{name} is {'malformed' if annotation(root, name) else 'missing'}")
+    auth, _, crypt = annotation(root, "algorithm").rpartition(" ")
+    bits = (int(annotation(root, f"{name}-bits") or 0) for name in ("key", "auth", "icv"))
+    used = keys.Algorithm(auth, crypt, *bits)
+    if not used.is_known:
+        raise InputError("the Secret's annotations tell of a key that no agent takes")
+    return Told(int(annotation(root, "key-id")), used, annotation(root, "fingerprint"), _created(root), _previous(root))
+
+
+_BITS: Final = r"[1-9][0-9]{1,3}"
+_ANNOTATIONS: Final = {
+    "key-id": r"[1-9]|1[0-5]",
+    "algorithm": r"rfc4106\(gcm\(aes\)\)|hmac\(sha(?:256|512)\) cbc\(aes\)",
+    "key-bits": _BITS,
+    "icv-bits": f"(?:{_BITS})?",
+    "auth-bits": f"(?:{_BITS})?",
+    "fingerprint": r"sha256:[0-9a-f]{32}",
+}
+
+
+def _created(root: Node) -> datetime:
+    try:
+        return datetime.strptime(annotation(root, "created"), _CREATED).replace(tzinfo=UTC)
+    except ValueError:
+        raise InputError("the Secret does not tell when its key was made") from None
+
+
+def _previous(root: Node) -> int | None:
+    previous = annotation(root, "previous-key-id")
+    if previous and not keys.is_id(previous):
+        raise InputError("the Secret's keyturn/previous-key-id is no key id")
+    return int(previous) if previous else None
+
+
+def line(root: Node) -> str | None:
+    """Return the key line of a Secret in clear, None where it has none."""
+    text, encoded = root.get(f"stringData.{SECRET_KEY}"), root.get(f"data.{SECRET_KEY}")
+    found = text.value if text is not None else _decoded(encoded.value) if encoded is not None else None
+    return found if isinstance(found, str) else None
+
+
 def opened(root: Node) -> Issue:
     """Read a decrypted Secret.
 
     Raises InputError, which never quotes it, where the key line is malformed or the annotations tell of another key.
     """
-    text, encoded = root.get(f"stringData.{SECRET_KEY}"), root.get(f"data.{SECRET_KEY}")
-    line = text.value if text is not None else _decoded(encoded.value) if encoded is not None else None
-    if not isinstance(line, str):
+    text = line(root)
+    if text is None:
         raise InputError(f"the Secret has no data key {SECRET_KEY!r}")
-    key = keys.parse(line)
-    try:
-        created = datetime.strptime(annotation(root, "created"), _CREATED).replace(tzinfo=UTC)
-    except ValueError:
-        raise InputError("the Secret does not tell when its key was made") from None
-    previous = annotation(root, "previous-key-id")
-    if previous and not keys.is_id(previous):
-        raise InputError("the Secret's keyturn/previous-key-id is no key id")
-    issue = Issue(key, created, int(previous) if previous else None)
+    issue = Issue(keys.parse(text), _created(root), _previous(root))
     if wrong := [name for name, value in _told(issue).items() if annotation(root, name) != value]:
         raise InputError(f"the Secret holds another key than keyturn/{wrong[0]} tells")
     return issue

@@ -69,16 +69,19 @@ class Sops:
         _check(result.stdout, clear, name, rule)
         return result.stdout
 
-    def decrypt(self, path: Path) -> bytes | None:
+    def decrypt(self, path: Path, data: bytes | None = None) -> bytes | None:
         """Return a Secret in clear, which may go to `secret.opened` alone; None where no private key at hand reads it.
+
+        It is the file at `path`, or `data`, which stands there somewhere else.
 
         Raises ToolError where sops fails, RefusedError where somebody changed the Secret after it was encrypted.
         """
         name = path.relative_to(self.config.parent).as_posix()
         result = process.run(
-            [self.program, "decrypt", "--input-type", "yaml", "--output-type", "yaml", name],
+            [self.program, "decrypt", "--input-type", "yaml", "--output-type", "yaml", *([] if data else [name])],
             cwd=self.config.parent,
             env=environment(os.environ),
+            stdin=data or b"",
         )
         if result.code == _NO_KEY:
             return None

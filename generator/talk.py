@@ -35,9 +35,9 @@ class Talk:
     quiet: bool
 
     def find_root(self) -> Path:
-        from generator import workspace
+        from generator import worktree
 
-        root = workspace.find_root(Path.cwd()) if self.root is None else workspace.named_root(self.root.resolve())
+        root = worktree.find_root(Path.cwd()) if self.root is None else worktree.named_root(self.root.resolve())
         logging.getLogger("keyturn").info("root: %s", root)
         return root
 
@@ -104,8 +104,9 @@ def say(line: str) -> None:
 def complete_environments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str | CompletionItem]:
     """Return the environments that a shell may offer; none where there is no repository."""
     from generator import workspace
+    from generator.worktree import WorkTree
 
-    return _offered(workspace.names, ctx, param, incomplete)
+    return _offered(lambda root: workspace.names(WorkTree(root)), ctx, param, incomplete)
 
 
 def complete_secrets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str | CompletionItem]:

@@ -9,7 +9,7 @@ from generator.errors import InputError
 from generator.findings import Finding
 from generator.render import ENGINES, FILES, SUFFIX, Template
 from generator.shapes import nearest
-from generator.workspace import own
+from generator.worktree import own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

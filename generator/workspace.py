@@ -1,14 +1,11 @@
-"""The files under `environments/`, read and resolved.  Nothing is written here."""
+"""The files under `environments/`, resolved, from the work tree or from a commit.  No I/O but through the source."""
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from generator import combinations, git, inheritance, mesh, yamlio
+from generator import combinations, inheritance, mesh, yamlio
 from generator.errors import InputError
 from generator.findings import Finding
 from generator.model import Environment, parse
@@ -19,36 +16,18 @@ from generator.texts import NAME
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
-    from pathlib import Path
+
+    from generator.source import Source
 
 FOLDER: Final = "environments"
+_GROUPS: Final = f"{FOLDER}/groups"
 _DEFAULTS: Final = "defaults"
 _SHOWN: Final = 10  # names that a message lists
 
 
-def find_root(start: Path) -> Path:
-    """Return the nearest folder, from `start` up to the git repository's top, that holds `environments/`."""
-    top = git.top(start)
-    for folder in (start, *start.parents):
-        if (folder / FOLDER).is_dir():
-            return folder
-        if folder == top:
-            break
-    raise InputError(f"no {FOLDER}/ in {start} or above it", hint="go to the repository, or name it with --root")
-
-
-def own(folder: Path) -> Path:
-    """Return a folder of the workspace that is no link: what it leads to would be somebody else's files."""
-    if folder.is_symlink():
-        raise InputError(f"{folder} is a link", hint="make it a folder")
-    return folder
-
-
-def named_root(root: Path) -> Path:
-    """Return the root that somebody named, once it is one."""
-    if not (root / FOLDER).is_dir():
-        raise InputError(f"no {FOLDER}/ in {root}", hint="--root names the folder that holds it")
-    return root
+def path(name: str) -> str:
+    """Return where an environment's file stands, relative to the root."""
+    return f"{FOLDER}/{name}.yaml"
 
 
 @dataclass(slots=True)
@@ -64,88 +43,110 @@ class Workspace:
     findings: list[Finding] = field(default_factory=list)
 
 
-def load(root: Path, wanted: Iterable[str] = ()) -> Workspace:
+def load(source: Source, wanted: Iterable[str] = ()) -> Workspace:
     """Read the environments named in `wanted`, or all of them.  What is wrong with them is in `findings`.
 
     Raises InputError where there is no such environment.
     """
     space = Workspace()
-    folder = own(root / FOLDER)
     strays: list[Finding] = []
-    space.names = _names(folder, strays)
-    chosen = _chosen(space.names, list(wanted))
-    groups = _Groups(own(folder / "groups"))
-    defaults = _defaults(folder, space.findings)
-    place = _place(root)
+    space.names = _names(source, strays)
+    chosen = _chosen(space.names, list(wanted), source.words)
+    reader = _Reader(source, space.findings)
     for name in chosen:
-        environment, findings = _environment(folder / f"{name}.yaml", defaults, groups)
+        environment, findings = reader.environment(name)
         space.findings += findings
         if environment is not None:
             space.environments.append(environment)
             space.findings += combinations.check(environment)
-            space.findings += _placed(environment, place)
+            space.findings += _placed(environment, source.place)
+    groups = reader.groups
     if len(chosen) == len(space.names):
         space.findings += strays + groups.strays + groups.unused()
-    others = (folder / f"{name}.yaml" for name in sorted(set(space.names) - set(chosen)))
-    _add_mates(space, others, defaults, groups)
+    reader.add_mates(space, sorted(set(space.names) - set(chosen)))
     wrong = {finding.path for finding in space.findings if finding.level == "error"}
     space.findings += mesh.check(one for one in (*space.environments, *space.mates) if one.path not in wrong)
     space.findings += groups.findings()
     return space
 
 
-def names(root: Path) -> list[str]:
+def names(source: Source) -> list[str]:
     """Return the names of all environments, sorted."""
-    return _names(own(root / FOLDER), [])
+    return _names(source, [])
 
 
-def _names(folder: Path, strays: list[Finding]) -> list[str]:
-    return sorted(file.stem for file in _files(folder, FOLDER, strays) if file.stem != _DEFAULTS)
+def versions(source: Source, wanted: Iterable[str]) -> dict[str, str]:
+    """Return name -> resolved `cilium.version` of the environments that are there and say one."""
+    reader = _Reader(source, [])
+    found = {}
+    for name in wanted:
+        node = reader.resolved(name)[0] if source.has(path(name)) else None
+        version = node.get("cilium.version") if node is not None else None
+        if version is not None and isinstance(version.value, str):
+            found[name] = version.value
+    return found
 
 
-def _add_mates(space: Workspace, others: Iterable[Path], defaults: Node | None, groups: _Groups) -> None:
-    """Find the members of the environments' meshes among the files that were not asked for.
-
-    A search of bytes leaves out the files that cannot name one of the meshes, nor a group that does; one with an escape
-    in it could name anything.
-    """
-    meshes = {environment.cluster.mesh for environment in space.environments if environment.cluster.mesh is not None}
-    if not meshes:
-        return
-    words = [word.encode() for word in (*meshes, *groups.saying(meshes), "\\")]
-    groups.blame(words)
-    everywhere = _mesh(defaults) in meshes
-    for file in others:
-        if not everywhere and not _has(file, words) and _bytes(file) is not None:
-            continue
-        used = set(groups.used)
-        node, findings = _resolved(file, defaults, groups)
-        if node is not None and _mesh(node) not in meshes:
-            groups.used = used
-            continue
-        environment, problems = parse(node, file.stem) if node is not None else (None, [])
-        space.findings += findings + problems
-        if environment is not None:
-            space.mates.append(environment)
+def _names(source: Source, strays: list[Finding]) -> list[str]:
+    return sorted(name for name in _stems(source, FOLDER, strays) if name != _DEFAULTS)
 
 
-def _has(file: Path, words: Iterable[bytes]) -> bool:
-    data = _bytes(file)
-    return data is not None and any(word in data for word in words)
+class _Reader:
+    """Reads one environment after the other; defaults and groups are read once."""
+
+    def __init__(self, source: Source, findings: list[Finding]) -> None:
+        self._source = source
+        self.groups = _Groups(source)
+        self._defaults = _defaults(source, findings)
+
+    def environment(self, name: str) -> tuple[Environment | None, list[Finding]]:
+        node, findings = self.resolved(name)
+        if node is None:
+            return None, findings
+        environment, problems = parse(node, name)
+        return environment, findings + problems
+
+    def resolved(self, name: str) -> tuple[Node | None, list[Finding]]:
+        """Return what an environment says once it has inherited, None where its file cannot be read."""
+        node, findings = _read(self._source, path(name))
+        if node is None:
+            return None, findings
+        names, found = inheritance.order(node, self.groups)
+        self.groups.used.update(names)
+        return inheritance.resolve(node, self._defaults, self.groups, names), findings + found
+
+    def add_mates(self, space: Workspace, others: list[str]) -> None:
+        """Find the members of the environments' meshes among the files that were not asked for.
+
+        A search of bytes leaves out the files that cannot name one of the meshes, nor a group that does; one with an
+        escape in it could name anything.
+        """
+        meshes = {environment.cluster.mesh for environment in space.environments if environment.cluster.mesh}
+        if not meshes:
+            return
+        groups = self.groups
+        words = [word.encode() for word in (*meshes, *groups.saying(meshes), "\\")]
+        groups.blame(words)
+        everywhere = _mesh(self._defaults) in meshes
+        for name in others:
+            data = self._source.read(path(name))
+            if not everywhere and data is not None and not any(word in data for word in words):
+                continue
+            used = set(groups.used)
+            node, findings = self.resolved(name)
+            if node is not None and _mesh(node) not in meshes:
+                groups.used = used
+                continue
+            environment, problems = parse(node, name) if node is not None else (None, [])
+            space.findings += findings + problems
+            if environment is not None:
+                space.mates.append(environment)
 
 
 def _mesh(node: Node | None) -> object:
     """Return what a file says of `cluster.mesh`, unread."""
     said = node.get("cluster.mesh") if node is not None else None
     return said.value if said is not None and isinstance(said.value, str) else None
-
-
-def _place(root: Path) -> str | None:
-    """Return the folder that the root is in its git repository, None outside one."""
-    top = git.top(root)
-    if top is None:
-        return None
-    return "" if root == top else root.relative_to(top).as_posix()
 
 
 def _placed(environment: Environment, actual: str | None) -> Iterator[Finding]:
@@ -157,23 +158,21 @@ def _placed(environment: Environment, actual: str | None) -> Iterator[Finding]:
         yield replace(place.finding("gitops-path", message, "the engine would not find the tree"), level="warning")
 
 
-def _files(folder: Path, shown: str, strays: list[Finding]) -> Iterator[Path]:
-    """Yield the YAML files that are read; what looks like one and is not is a stray."""
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        path = f"{shown}/{entry.name}"
+def _stems(source: Source, folder: str, strays: list[Finding]) -> Iterator[str]:
+    """Yield the names of the YAML files that are read; what looks like one and is not is a stray."""
+    for entry in source.entries(folder):
+        path = f"{folder}/{entry.name}"
         stem, dot, suffix = entry.name.rpartition(".")
-        if entry.name.startswith(".") or path == f"{FOLDER}/groups":
+        if entry.name.startswith(".") or path == _GROUPS:
             continue
-        if entry.is_dir():
-            hint = f"environments stand in {FOLDER}/ itself, groups in {FOLDER}/groups/"
+        if entry.is_folder:
+            hint = f"environments stand in {FOLDER}/ itself, groups in {_GROUPS}/"
             strays.append(Finding(path, 0, 0, "stray-file", "error", "the folder is not read", hint))
         elif dot and suffix == "yml":
             hint = f"git mv {path} {path.removesuffix('.yml')}.yaml"
             strays.append(Finding(path, 0, 0, "stray-file", "error", "the file is not read", hint))
         elif dot and suffix == "yaml" and _is_name(stem):
-            yield folder / entry.name
+            yield stem
         elif dot and suffix == "yaml":
             message = f"the name {stem!r} is no DNS label"
             strays.append(Finding(path, 0, 0, "name", "error", message, "rename it: a-z, 0-9 and -, at most 63"))
@@ -187,30 +186,31 @@ def _is_name(stem: str) -> bool:
     return True
 
 
-def _chosen(names: list[str], wanted: list[str]) -> list[str]:
+def _chosen(names: list[str], wanted: list[str], where: str) -> list[str]:
     if unknown := [name for name in wanted if name not in names]:
         close = nearest(unknown[0].removeprefix(f"{FOLDER}/").removesuffix(".yaml"), names)
         some = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
         hint = f"did you mean {close}?" if close else f"there is {some or 'none'}"
-        raise InputError(f"no environment {', '.join(map(repr, unknown))}", hint=hint)
+        raise InputError(f"no environment {', '.join(map(repr, unknown))}{where}", hint=hint)
     return sorted(set(wanted)) if wanted else names
 
 
 class _Groups(dict[str, Node]):
     """Every group by name; remembers which were used, since only their errors matter to a part of the environments."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, source: Source) -> None:
         super().__init__()
         self.used: set[str] = set()
         self.strays: list[Finding] = []
         self._found: dict[str, list[Finding]] = {}
-        self._unread: list[Path] = []
-        for file in _files(folder, f"{FOLDER}/groups", self.strays) if folder.is_dir() else ():
-            node, findings = _read(file, f"{FOLDER}/groups/{file.name}")
+        self._unread: dict[str, bytes] = {}
+        for name in _stems(source, _GROUPS, self.strays):
+            file = f"{_GROUPS}/{name}.yaml"
+            node, findings = _read(source, file)
             if node is None:
-                self._unread.append(file)
-            self[file.stem] = node or Node(None, f"{FOLDER}/groups/{file.name}", 1, 1)
-            self._found[file.stem] = findings
+                self._unread[name] = source.read(file) or b""
+            self[name] = node or Node(None, file, 1, 1)
+            self._found[name] = findings
 
     def findings(self) -> list[Finding]:
         """Return what could not be read in the groups that were used."""
@@ -223,9 +223,9 @@ class _Groups(dict[str, Node]):
             found |= more
         return found
 
-    def blame(self, words: Iterable[bytes]) -> None:
+    def blame(self, words: list[bytes]) -> None:
         """Count the groups as used that could not be read and have one of the words: they may say what matters."""
-        self.used.update(file.stem for file in self._unread if _has(file, words))
+        self.used.update(name for name, data in self._unread.items() if any(word in data for word in words))
 
     def unused(self) -> list[Finding]:
         """Return what is wrong with the groups that nothing extends; a group may leave anything out."""
@@ -236,11 +236,11 @@ class _Groups(dict[str, Node]):
         return findings
 
 
-def _defaults(folder: Path, findings: list[Finding]) -> Node | None:
-    file = folder / f"{_DEFAULTS}.yaml"
-    if not file.exists() and not file.is_symlink():  # a link to nowhere is told, not taken for none
+def _defaults(source: Source, findings: list[Finding]) -> Node | None:
+    file = path(_DEFAULTS)
+    if not source.has(file):  # a link to nowhere is told, not taken for none
         return None
-    node, found = _read(file, f"{FOLDER}/{file.name}")
+    node, found = _read(source, file)
     findings += found
     if node is not None and (extends := node.get("extends")) is not None:
         hint = "say it in a group or an environment"
@@ -248,41 +248,12 @@ def _defaults(folder: Path, findings: list[Finding]) -> Node | None:
     return node
 
 
-def _environment(file: Path, defaults: Node | None, groups: _Groups) -> tuple[Environment | None, list[Finding]]:
-    node, findings = _resolved(file, defaults, groups)
-    if node is None:
-        return None, findings
-    environment, problems = parse(node, file.stem)
-    return environment, findings + problems
-
-
-def _resolved(file: Path, defaults: Node | None, groups: _Groups) -> tuple[Node | None, list[Finding]]:
-    node, findings = _read(file, f"{FOLDER}/{file.name}")
-    if node is None:
-        return None, findings
-    names, found = inheritance.order(node, groups)
-    groups.used.update(names)
-    return inheritance.resolve(node, defaults, groups, names), findings + found
-
-
-def _read(file: Path, source: str) -> tuple[Node | None, list[Finding]]:
-    data = _bytes(file)
+def _read(source: Source, file: str) -> tuple[Node | None, list[Finding]]:
+    data = source.read(file)
     if data is None:
-        return None, [Finding(source, 0, 0, "stray-file", "error", "is no regular file", "write it here")]
-    node, findings = yamlio.read(data, source)
+        return None, [Finding(file, 0, 0, "stray-file", "error", "is no regular file", "write it here")]
+    node, findings = yamlio.read(data, file)
     if node is not None and not isinstance(node.value, dict | None):
         findings.append(node.finding("wrong-type", "expected a mapping", "such as cilium: {version: 1.16.0}"))
         return None, findings
     return node, findings
-
-
-def _bytes(file: Path) -> bytes | None:
-    """Return what a reader needs of a file; None of a link, which may lead to a secret, or a pipe, which would wait."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):  # a link, or a socket
-            return None
-        raise
-    with os.fdopen(descriptor, "rb", buffering=0) as stream:
-        return stream.read(yamlio.MAX_BYTES + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None

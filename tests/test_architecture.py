@@ -52,6 +52,8 @@ PURE = {
         "yamlio",
         "yamltext",
         "yamlwords",
+        "source",
+        "workspace",
     )
 }
 WORLD = {"os", "subprocess", "time", "random", "secrets", "socket", "shutil", "tempfile", "pathlib"}

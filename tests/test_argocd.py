@@ -17,6 +17,7 @@ import yaml
 from kit import PROJECT, Repo, program
 
 from generator import workspace
+from generator.worktree import WorkTree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -332,13 +333,13 @@ def test_folder_that_needs_no_ksops_builds_into_valid_objects(name: str, part: s
 
 
 def test_argocd_environments_of_the_samples_are_all_looked_at() -> None:
-    samples = {one.name for one in workspace.load(PROJECT).environments if one.gitops.engine == "argocd"}
+    samples = {one.name for one in workspace.load(WorkTree(PROJECT)).environments if one.gitops.engine == "argocd"}
 
     assert samples | SMALL.keys() == CASES.keys()
 
 
 def test_production_is_what_a_fleet_of_two_needs() -> None:
-    found = {one.name: one for one in workspace.load(PROJECT, ["production", "production-b"]).environments}
+    found = {one.name: one for one in workspace.load(WorkTree(PROJECT), ["production", "production-b"]).environments}
 
     for one in found.values():
         ipsec = one.encryption.ipsec

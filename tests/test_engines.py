@@ -9,6 +9,7 @@ import rig
 from kit import Ran
 
 from generator import workspace
+from generator.worktree import WorkTree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +126,7 @@ def test_name_leaves_room_for_its_longest_part_in_a_label(engine: str, repo: Rep
     for length in (55, 56):
         repo.environment("e" * length, "cluster: {name: lab}\n" + lab(engine))
 
-    told = [(finding.path, finding.rule, finding.level) for finding in workspace.load(repo.root).findings]
+    told = [(finding.path, finding.rule, finding.level) for finding in workspace.load(WorkTree(repo.root)).findings]
 
     refused = [(f"environments/{'e' * 56}.yaml", "engine-name", "error")]
     assert told == (refused if engine != "none" else [])
@@ -136,6 +137,6 @@ def test_path_that_is_not_the_folder_in_git_is_a_warning(engine: str, repo: Repo
     repo.init()
     repo.environment("lab", lab(engine, f"repository: '{REPOSITORY}', path: fleet"))
 
-    (told,) = workspace.load(repo.root).findings
+    (told,) = workspace.load(WorkTree(repo.root)).findings
 
     assert (told.rule, told.level, told.hint) == ("gitops-path", "warning", "the engine would not find the tree")

@@ -18,6 +18,7 @@ from kit import HERE, PROJECT, Ran, Repo, charts
 
 from generator import cli, workspace
 from generator.combinations import RULES
+from generator.worktree import WorkTree
 from generator.yamlio import MAX_BYTES, MAX_DEPTH, MAX_NODES
 
 if TYPE_CHECKING:
@@ -332,7 +333,7 @@ def test_path_that_is_not_the_folder_in_git_is_a_warning(repo: Repo) -> None:
     inside.environment("lab", f"{kit.WIREGUARD}gitops: {{path: fleet}}\n")
     inside.environment("right", f"{kit.WIREGUARD}gitops: {{path: deep/fleet}}\n")
 
-    findings = workspace.load(inside.root).findings
+    findings = workspace.load(WorkTree(inside.root)).findings
 
     assert [(finding.path, finding.level, finding.message) for finding in findings] == [
         (
@@ -528,7 +529,7 @@ NEAR_MISSES = {
 def test_near_miss_is_no_finding(rule: str, miss: str, repo: Repo) -> None:
     repo.environment("lab", NEAR_MISSES[rule][miss])
 
-    assert workspace.load(repo.root).findings == []
+    assert workspace.load(WorkTree(repo.root)).findings == []
 
 
 def test_every_rule_has_a_near_miss() -> None:
@@ -543,4 +544,4 @@ def test_no_key_of_a_chart_is_taken_for_a_misspelt_encryption(chart: str, repo: 
     values = ", ".join(f"{key}: {{}}" for key in keys if key not in ("encryption", "cluster"))
     repo.environment("lab", near(chart, IPSEC, values))
 
-    assert workspace.load(repo.root).findings == []
+    assert workspace.load(WorkTree(repo.root)).findings == []

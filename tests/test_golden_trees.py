@@ -19,6 +19,7 @@ import yaml
 from kit import HERE, PROJECT, Repo, program
 
 from generator import workspace
+from generator.worktree import WorkTree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 GOLDEN = HERE / "golden" / "trees"
 SAMPLES = PROJECT / "environments"
 FURTHER = HERE / "golden" / "workspace" / "environments"
-SAMPLE = {one.name: one for one in workspace.load(SAMPLES.parent).environments}
-ENVIRONMENT = SAMPLE | {one.name: one for one in workspace.load(FURTHER.parent).environments}
+SAMPLE = {one.name: one for one in workspace.load(WorkTree(SAMPLES.parent)).environments}
+ENVIRONMENT = SAMPLE | {one.name: one for one in workspace.load(WorkTree(FURTHER.parent)).environments}
 IPSEC = [name for name, one in ENVIRONMENT.items() if one.encryption.type == "ipsec"]
 FLUX = [name for name, one in ENVIRONMENT.items() if one.gitops.engine == "flux"]
 LABS = [name for name, one in SAMPLE.items() if one.kind]

@@ -10,6 +10,7 @@ import rig
 from kit import IPSEC, WIREGUARD, Ran, Repo
 
 from generator import workspace
+from generator.worktree import WorkTree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ def member(
 
 def told(repo: Repo, *names: str) -> list[tuple[str, str]]:
     """File and rule of each finding."""
-    return [(finding.path, finding.rule) for finding in workspace.load(repo.root, names).findings]
+    return [(finding.path, finding.rule) for finding in workspace.load(WorkTree(repo.root), names).findings]
 
 
 # What members agree on
@@ -71,7 +72,7 @@ def test_slowest_member_decides_for_all(repo: Repo, duration: str, number: int) 
     for index, gitops in enumerate((NONE, ARGOCD, flux("1h")), start=1):
         repo.environment(f"m{index}", member(index, gitops=gitops, ipsec=f"keyRotationDuration: {duration}"))
 
-    found = workspace.load(repo.root).findings
+    found = workspace.load(WorkTree(repo.root)).findings
 
     hint = "at least 125m: twice what the engine of m3 may wait, plus 5m"
     assert [(one.path, one.hint) for one in found] == [(f"environments/m{n}.yaml", hint) for n in (1, 2, 3)][:number]
@@ -132,10 +133,10 @@ def test_id_that_two_members_inherit_is_told_in_the_group(repo: Repo) -> None:
 def test_full_mesh_has_no_free_id_to_name(repo: Repo) -> None:
     for number in range(1, 256):
         repo.environment(f"m{number:03}", f"{WIREGUARD}{in_mesh(number)}")
-    full = workspace.load(repo.root).findings
+    full = workspace.load(WorkTree(repo.root)).findings
     repo.environment("one-more", f"{WIREGUARD}{in_mesh(255)}")
 
-    found = workspace.load(repo.root).findings
+    found = workspace.load(WorkTree(repo.root)).findings
 
     assert full == []
     assert [(one.path, one.rule, one.hint) for one in found] == [
@@ -164,7 +165,7 @@ def test_what_is_wrong_in_the_file_of_a_member_is_told_also_when_it_is_not_named
 
 
 def mates(repo: Repo, *names: str) -> list[str]:
-    return [environment.name for environment in workspace.load(repo.root, names).mates]
+    return [environment.name for environment in workspace.load(WorkTree(repo.root), names).mates]
 
 
 REST = IPSEC + "gitops: {engine: none}\n"

@@ -12,6 +12,7 @@ import yaml
 from kit import HERE, PROJECT, Repo
 
 from generator import cli, nodes, workspace, yamlio
+from generator.worktree import WorkTree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,7 +111,7 @@ def test_documented_defaults_are_the_models(repo: Repo) -> None:
         "short", "cluster: {name: lab}\ncilium: {version: 1.16.0}\nencryption: {type: ipsec}\ngitops: {engine: none}\n"
     )
 
-    short, whole = (_shown(one) for one in workspace.load(repo.root).environments)
+    short, whole = (_shown(one) for one in workspace.load(WorkTree(repo.root)).environments)
 
     assert short == whole
 

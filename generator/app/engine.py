@@ -8,6 +8,7 @@ from generator import templating, workspace
 from generator.errors import InputError
 from generator.findings import InvalidError, errors, tidy
 from generator.render import Renderer
+from generator.worktree import WorkTree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ def manifests(root: Path | None, engine: str, name: str | None) -> str:
     """
     environment = None
     if root is not None and name is not None:
-        space = workspace.load(root, [name])
+        space = workspace.load(WorkTree(root), [name])
         if errors(space.findings, strict=False):
             raise InvalidError(tidy(space.findings))
         environment = space.environments[0]

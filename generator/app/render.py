@@ -11,6 +11,7 @@ from generator.errors import InputError, RefusedError
 from generator.findings import Finding, InvalidError, errors, tidy
 from generator.outcome import Outcome, Rendered
 from generator.render import Renderer
+from generator.worktree import WorkTree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,11 +36,11 @@ def render(root: Path, options: Options) -> Outcome:
     Raises InvalidError with every finding before anything is written, RefusedError where a first key or a foreign file
     forbids going on, ToolError where sops fails.
     """
-    space = workspace.load(root, options.names)
+    space = workspace.load(WorkTree(root), options.names)
     if together := meshkeys.without_key(root, space):
         for name in together:
             options.keys.newcomer.tell(f"{name} is rendered too: the members of a mesh get their first key together")
-        space = workspace.load(root, (*options.names, *together))
+        space = workspace.load(WorkTree(root), (*options.names, *together))
     if not space.names and not space.findings and not files.folders(root, tree.CLUSTERS):
         raise InputError("there is no environment", hint=f"write {workspace.FOLDER}/<name>.yaml")
     templates, stray = templating.load(root)

@@ -10,6 +10,7 @@ from generator.errors import InputError, RefusedError
 from generator.findings import InvalidError, errors, tidy
 from generator.outcome import Retired
 from generator.shapes import nearest
+from generator.worktree import WorkTree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,9 +45,9 @@ def _kept_in(root: Path, path: str, data: bytes) -> str | None:
 
 
 def _refuse_needed(root: Path, name: str) -> None:
-    if not (root / workspace.FOLDER / f"{name}.yaml").exists():
+    if not (root / workspace.path(name)).exists():
         return
-    space = workspace.load(root, [name])
+    space = workspace.load(WorkTree(root), [name])
     if errors(space.findings, strict=False):
         raise InvalidError(tidy(space.findings))
     if any(environment.encryption.type == "ipsec" for environment in space.environments):

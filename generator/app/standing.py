@@ -25,7 +25,7 @@ def names(root: Path) -> list[str]:
 def left_over(root: Path) -> list[str]:
     """Return those whose environment is gone; where there are none, all of them."""
     every = names(root)
-    return [name for name in every if not (root / workspace.FOLDER / f"{name}.yaml").exists()] or every
+    return [name for name in every if not (root / workspace.path(name)).exists()] or every
 
 
 def _has(root: Path, name: str) -> bool:

@@ -1,0 +1,190 @@
+"""Git's objects: read by one `git cat-file` that stays open, and written without a work tree or an index.
+
+What is written is nobody's until a ref names it: a kill before that leaves nothing that anybody sees.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from generator import git, process
+from generator.errors import RefusedError, ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FOLDER: Final = "40000"  # modes, as a tree writes them
+LINK: Final = "120000"
+FILE: Final = "100644"
+FILES: Final = (FILE, "100755")
+_MODULE: Final = "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a tree."""
+
+    mode: str
+    name: str
+    oid: str
+
+
+Tree = dict[str, Entry]
+
+
+class Objects:
+    """Reads objects; `root` is any folder of the repository.  To be closed, as a context."""
+
+    def __init__(self, root: Path) -> None:
+        self._program = process.Dialogue(git.argv("cat-file", "--batch"), cwd=root, env=git.environment())
+        self._trees: dict[str, Tree] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._program.close()
+
+    def find(self, commit: str, path: str) -> Entry | None:
+        """Return what stands at a path from the top of a commit's tree, None where nothing does."""
+        found = Entry(FOLDER, "", f"{commit}^{{tree}}")
+        for part in path.split("/") if path else []:
+            if found.mode != FOLDER or part not in (tree := self.tree(found.oid)):
+                return None
+            found = tree[part]
+        return found
+
+    def tree(self, oid: str) -> Tree:
+        """Return a tree's entries by name, in its own order; none where there is no such tree."""
+        if oid not in self._trees:
+            kind, data = self._read(oid)
+            self._trees[oid] = _parsed(data, len(oid.partition("^")[0]) // 2) if kind == "tree" else {}
+        return self._trees[oid]
+
+    def blob(self, oid: str) -> bytes:
+        """Return a file's content.  Raises ToolError where the repository does not hold it."""
+        kind, data = self._read(oid)
+        if kind != "blob":
+            raise ToolError(f"git does not hold the file {oid}", hint="git fetch, or a clone that holds everything")
+        return data
+
+    def _read(self, name: str) -> tuple[str, bytes]:
+        """Return kind and content of an object, an empty kind where there is none."""
+        words = self._program.ask(os.fsencode(name)).split(b" ")
+        if len(words) != _FOUND or not words[2].isdigit():  # `<name> missing`
+            return "", b""
+        data = self._program.exactly(int(words[2]) + 1)[:-1]
+        return words[1].decode("ascii"), data
+
+
+_FOUND: Final = 3  # words of the line before an object: its name, its kind, its size
+
+
+def _parsed(data: bytes, length: int) -> Tree:
+    """Read a tree object: `<mode> <name>`, NUL and the name of an object in bytes, once for each entry."""
+    found: Tree = {}
+    start = 0
+    while start < len(data):
+        end = data.index(b"\0", start)
+        mode, _, name = data[start:end].partition(b" ")
+        stop = end + 1 + length
+        text = os.fsdecode(name)
+        found[text] = Entry(mode.decode("ascii"), text, data[end + 1 : stop].hex())
+        start = stop
+    return found
+
+
+def write(root: Path, contents: Sequence[bytes]) -> list[str]:
+    """Write files as objects and return their names, in order; by one git, however many they are."""
+    if len(contents) == 1:
+        return [_text(git.output(root, "hash-object", "-w", "--stdin", stdin=contents[0]))]
+    with tempfile.TemporaryDirectory(prefix="keyturn-") as folder:
+        files = [Path(folder) / str(number) for number in range(len(contents))]
+        for file, data in zip(files, contents, strict=True):
+            file.write_bytes(data)
+        names = "".join(f"{file}\n" for file in files).encode()
+        return _text(git.output(root, "hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names)).split()
+
+
+def graft(root: Path, objects: Objects, commit: str, files: Mapping[str, str]) -> str:
+    """Return the name of a tree: that of `commit` with other files at some paths; `files` is path -> blob.
+
+    Raises RefusedError where a file stands in the way of a folder.
+    """
+    changed: dict[str, Tree] = {}  # folder -> its entries
+    for path, blob in files.items():
+        folder, _, name = path.rpartition("/")
+        entries = _opened(objects, commit, folder, changed)
+        old = entries.get(name)
+        if old is not None and old.mode not in FILES:
+            raise RefusedError(f"{path} is not a regular file in git", hint="move it away")
+        entries[name] = Entry(FILE, name, blob) if old is None else replace(old, oid=blob)
+    tree = ""
+    for depth in sorted({_depth(folder) for folder in changed}, reverse=True):
+        level = [folder for folder in changed if _depth(folder) == depth]
+        made = _text(git.output(root, "mktree", "-z", "--missing", "--batch", stdin=_listed(changed, level))).split()
+        for folder, tree in zip(level, made, strict=True):
+            parent, _, name = folder.rpartition("/")
+            if folder:
+                changed[parent][name] = Entry(FOLDER, name, tree)
+    return tree
+
+
+def _opened(objects: Objects, commit: str, folder: str, changed: dict[str, Tree]) -> Tree:
+    """Return the entries of a folder, to be changed, and have those above it in `changed` too."""
+    if folder not in changed:
+        if folder:
+            _opened(objects, commit, folder.rpartition("/")[0], changed)
+        found = objects.find(commit, folder)
+        if found is not None and found.mode != FOLDER:
+            raise RefusedError(f"{folder} is not a folder in git", hint="make it one, or move it away")
+        changed[folder] = dict(objects.tree(found.oid)) if found else {}
+    return changed[folder]
+
+
+def _depth(folder: str) -> int:
+    return folder.count("/") + 1 if folder else 0
+
+
+def _listed(changed: Mapping[str, Tree], level: Sequence[str]) -> bytes:
+    """Return trees as `git mktree` reads them, an empty line between two."""
+    lines = (
+        "".join(f"{entry.mode} {_kind(entry.mode)} {entry.oid}\t{entry.name}\0" for entry in changed[folder].values())
+        for folder in level
+    )
+    return os.fsencode("\0".join(lines))
+
+
+def _kind(mode: str) -> str:
+    return {FOLDER: "tree", _MODULE: "commit"}.get(mode, "blob")
+
+
+def commit(repository: git.Repository, tree: str, parent: str, message: str) -> str:
+    """Write a commit by the user's name, signed where the user signs; return its name."""
+    sign = ["-S"] if repository.setting("commit.gpgSign", "bool") == "true" else []
+    words = ["-c", "i18n.commitEncoding=UTF-8", "commit-tree", tree, "-p", parent, *sign]
+    result = git.run(repository.root, *words, stdin=message.encode(), seconds=git.PATIENCE)
+    if result.code != 0:
+        lines = result.stderr.decode("utf-8", "replace").strip().splitlines()
+        hint = "git config user.name and user.email say who you are" if b"tell me who you are" in result.stderr else ""
+        raise ToolError(f"git made no commit: {lines[-1].removeprefix('fatal: ') if lines else 'no reason'}", hint=hint)
+    return _text(result.stdout)
+
+
+def point(root: Path, ref: str, new: str, old: str | None) -> None:
+    """Let a ref name a commit, all at once; `old` is what it names now, None where it must not be there yet.
+
+    Raises RefusedError where somebody else was faster, or git takes no such name.
+    """
+    words = ("update-ref", "-m", "keyturn", ref, new, old or "0" * len(new))
+    result = git.run(root, *words)
+    if result.code != 0:
+        raise RefusedError(f"git does not let {ref} be written: {git.reason(result.stderr)}", hint="try it again")
+
+
+def _text(output: bytes) -> str:
+    return output.decode("ascii").strip()
