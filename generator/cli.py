@@ -12,10 +12,9 @@ from pathlib import Path
 import click
 
 from generator import __version__
-from generator.commands import completion, engine, init, render, retire, schema
-from generator.errors import KeyturnError, ManyRefusedError
-from generator.findings import InvalidError
-from generator.talk import Talk, say, show
+from generator.commands import completion, engine, init, render, retire, rotate, schema
+from generator.errors import KeyturnError
+from generator.talk import Talk, complain, say
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
@@ -39,6 +38,7 @@ def cli(ctx: click.Context, root: Path | None, *, verbose: bool, quiet: bool) ->
 
 
 cli.add_command(render.render)
+cli.add_command(rotate.rotate)
 cli.add_command(retire.retire)
 cli.add_command(schema.schema)
 cli.add_command(engine.engine)
@@ -73,16 +73,5 @@ def _complain(error: BaseException) -> int:
     if not isinstance(error, KeyturnError):
         say("interrupted")
         return 130
-    _explain(error)
+    complain(error)
     return error.exit_code
-
-
-def _explain(error: KeyturnError) -> None:
-    if isinstance(error, InvalidError):
-        for finding in error.findings:
-            show(str(finding), err=True)
-        if all(finding.level == "warning" for finding in error.findings):
-            say("error: --strict takes warnings for errors")
-        return
-    for reason in error.reasons if isinstance(error, ManyRefusedError) else [error]:
-        say(f"error: {reason}")

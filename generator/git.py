@@ -104,6 +104,9 @@ class Repository:
         result = self._run("config", *([f"--type={kind}"] if kind else []), "--get", name)
         return os.fsdecode(result.stdout).rstrip("\n") if result.code == 0 else None
 
+    def is_branch_name(self, name: str) -> bool:
+        return self._run("check-ref-format", "--branch", name).code == 0
+
     def remotes(self) -> list[str]:
         return self._output("remote").split()
 

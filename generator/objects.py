@@ -40,6 +40,7 @@ class Objects:
     """Reads objects; `root` is any folder of the repository.  To be closed, as a context."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self._program = process.Dialogue(git.argv("cat-file", "--batch"), cwd=root, env=git.environment())
         self._trees: dict[str, Tree] = {}
 

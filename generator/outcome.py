@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from generator.findings import InvalidError
+
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from generator.errors import KeyturnError
     from generator.findings import Finding
     from generator.tree import Change
 
@@ -41,3 +46,60 @@ class Retired:
     environment: str
     change: Change
     commit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A key that turned, or in a dry run would: of one environment or a mesh; what is not known is None.
+
+    `fingerprint`, `commit` and `created` are None in a dry run, whose key nobody will have.
+    """
+
+    environments: list[str]
+    mesh: str | None
+    previous_id: int
+    key_id: int
+    previous_fingerprint: str | None
+    fingerprint: str | None
+    created: datetime | None
+    branch: str
+    commit: str | None
+    pull_request: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An environment that did not turn, and why."""
+
+    environment: str
+    reason: str
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class Rotated:
+    """What a rotation did: from which commit, what turned, what did not; `problems` are the refusals and failures.
+
+    `plan` has the lines of a dry run, `note` what else a person should know.
+    """
+
+    base: str
+    base_name: str
+    rotations: list[Rotation] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    problems: list[KeyturnError] = field(default_factory=list)
+    plan: list[str] = field(default_factory=list)
+    note: str = ""
+
+    @property
+    def waits(self) -> list[Skipped]:
+        """What was skipped without a failure."""
+        return [one for one in self.skipped if not one.failed]
+
+    def skip(self, names: list[str], reason: str) -> None:
+        self.skipped += [Skipped(name, reason) for name in names]
+
+    def fail(self, names: list[str], error: KeyturnError) -> None:
+        self.problems.append(error)
+        reason = str(error.findings[0]) if isinstance(error, InvalidError) else error.message
+        self.skipped += [Skipped(name, reason, failed=True) for name in names]

@@ -6,12 +6,12 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from generator import tree
+from generator import ages, tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from generator.outcome import Outcome, Retired
+    from generator.outcome import Outcome, Retired, Rotated
 
 
 def as_json(value: object) -> str:
@@ -78,3 +78,51 @@ def diff_lines(outcome: Outcome) -> Iterator[str]:
 
 def retired_json(retired: Retired) -> dict[str, Any]:
     return {"environment": retired.environment, "removed": [retired.change.path], "commit": retired.commit}
+
+
+def rotated_json(done: Rotated) -> dict[str, Any]:
+    return {
+        "base": done.base,
+        "rotations": [
+            {
+                "environments": one.environments,
+                "mesh": one.mesh,
+                "previous_id": one.previous_id,
+                "key_id": one.key_id,
+                "previous_fingerprint": one.previous_fingerprint,
+                "fingerprint": one.fingerprint,
+                "created": ages.stamp(one.created) if one.created else None,
+                "branch": one.branch,
+                "commit": one.commit,
+                "pull_request": one.pull_request,
+            }
+            for one in done.rotations
+        ],
+        "skipped": [{"environment": one.environment, "reason": one.reason} for one in done.skipped],
+    }
+
+
+def rotated_lines(done: Rotated) -> Iterator[str]:
+    """Yield the plan of a dry run, or a line for each key that turned, and for each that waits."""
+    yield from done.plan
+    for one in () if done.plan else done.rotations:
+        who = f"mesh {one.mesh} ({', '.join(one.environments)})" if one.mesh else one.environments[0]
+        request = f", {one.pull_request}" if one.pull_request else ""
+        where = f"{one.branch} at {one.commit[:12]}" if one.commit else one.branch
+        yield f"{who}: IPsec key {one.previous_id} -> {one.key_id} on {where}{request}"
+    for skipped in done.waits:
+        yield f"{skipped.environment}: skipped, {skipped.reason}"
+
+
+def rotated_notes(done: Rotated, *, dry_run: bool, pr: bool) -> Iterator[str]:
+    """Yield what a person should know beside the answer."""
+    if done.note:
+        yield done.note
+    if dry_run and done.plan:
+        yield "a dry run: nothing was written, and the key is thrown away"
+    elif done.rotations and not pr:
+        branches = list(dict.fromkeys(one.branch for one in done.rotations))
+        names = " ".join(name for one in done.rotations for name in one.environments[:1])
+        first = f"git show {branches[0]}"
+        again = f"keyturn rotate {names} --pr" if len(branches) == 1 else "push them and open requests"
+        yield f"from {done.base_name}; look at it with {first}; next: {again}"

@@ -6,10 +6,12 @@ silently replace a rule's recipients, and its errors may quote what it was given
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,7 +23,7 @@ from generator.redaction import redact
 from generator.secret import ENCRYPTED, HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from generator.nodes import Node, Plain
 
@@ -90,6 +92,18 @@ class Sops:
         if result.code != 0:
             raise ToolError(f"sops failed to decrypt {name}: {reason(result.stderr)}")
         return result.stdout
+
+
+@contextlib.contextmanager
+def configured(program: str, config: bytes) -> Iterator[Sops]:
+    """Give sops with a configuration that stands in a commit, from a folder that is gone afterwards.
+
+    Nothing else is written there, and `encrypt` and `decrypt` take paths below it.
+    """
+    with tempfile.TemporaryDirectory(prefix="keyturn-") as folder:
+        file = Path(folder).resolve() / creation.CONFIG
+        file.write_bytes(config)
+        yield Sops(program, file)
 
 
 _NO_KEY: Final = 128  # sops' exit code where no private key opens the data key

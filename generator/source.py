@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +39,28 @@ class Source(Protocol):
 
     def has(self, path: str) -> bool:
         """Whether anything stands there, a link to nowhere too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A source with other content in some of its files."""
+
+    source: Source
+    files: Mapping[str, bytes]
+
+    @property
+    def words(self) -> str:
+        return self.source.words
+
+    @property
+    def place(self) -> str | None:
+        return self.source.place
+
+    def entries(self, folder: str) -> list[Entry]:
+        return self.source.entries(folder)
+
+    def read(self, path: str) -> bytes | None:
+        return self.files.get(path) or self.source.read(path)
+
+    def has(self, path: str) -> bool:
+        return path in self.files or self.source.has(path)

@@ -13,7 +13,8 @@ from typing import IO, TYPE_CHECKING, Final
 
 import click
 
-from generator.errors import KeyturnError
+from generator.errors import KeyturnError, ManyRefusedError
+from generator.findings import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +25,24 @@ if TYPE_CHECKING:
 
 OUTPUT: Final = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to answer."
+)
+
+
+def _said(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    if text is not None and not text.strip():
+        raise click.BadParameter("it says nothing", ctx, param)
+    return text.strip() if text else None
+
+
+# What commands that make commits share.
+REASON: Final = click.option("--reason", metavar="TEXT", callback=_said, help="Why, for the commit.")
+PR: Final = click.option("--pr/--no-pr", default=False, show_default=True, help="Push, and open or update the request.")
+BASE: Final = click.option("--base", metavar="REV", help="The commit to start from.")
+FETCH: Final = click.option("--fetch", is_flag=True, help="Fetch first; --pr does.")
+BRANCH: Final = click.option("--branch", metavar="NAME", help="The branch to make.")
+DRY_RUN: Final = click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
+FORGE: Final = click.option(
+    "--forge", type=click.Choice(["github", "gitlab", "gitea"]), help="Where requests are made; else by the remote."
 )
 
 
@@ -99,6 +118,18 @@ def show(line: str, *, err: bool = False) -> None:
 def say(line: str) -> None:
     """Say something that is not the answer."""
     show(f"keyturn: {line}", err=True)
+
+
+def complain(error: KeyturnError) -> None:
+    """Say what ended a command, or what a part of it ended with."""
+    if isinstance(error, InvalidError):
+        for finding in error.findings:
+            show(str(finding), err=True)
+        if all(finding.level == "warning" for finding in error.findings):
+            say("error: --strict takes warnings for errors")
+        return
+    for reason in error.reasons if isinstance(error, ManyRefusedError) else [error]:
+        say(f"error: {reason}")
 
 
 def complete_environments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str | CompletionItem]:

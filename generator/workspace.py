@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from generator.source import Source
 
 FOLDER: Final = "environments"
-_GROUPS: Final = f"{FOLDER}/groups"
-_DEFAULTS: Final = "defaults"
+GROUPS: Final = f"{FOLDER}/groups"
+DEFAULTS: Final = f"{FOLDER}/defaults.yaml"
 _SHOWN: Final = 10  # names that a message lists
 
 
@@ -88,7 +88,7 @@ def versions(source: Source, wanted: Iterable[str]) -> dict[str, str]:
 
 
 def _names(source: Source, strays: list[Finding]) -> list[str]:
-    return sorted(name for name in _stems(source, FOLDER, strays) if name != _DEFAULTS)
+    return sorted(name for name in _stems(source, FOLDER, strays) if path(name) != DEFAULTS)
 
 
 class _Reader:
@@ -163,10 +163,10 @@ def _stems(source: Source, folder: str, strays: list[Finding]) -> Iterator[str]:
     for entry in source.entries(folder):
         path = f"{folder}/{entry.name}"
         stem, dot, suffix = entry.name.rpartition(".")
-        if entry.name.startswith(".") or path == _GROUPS:
+        if entry.name.startswith(".") or path == GROUPS:
             continue
         if entry.is_folder:
-            hint = f"environments stand in {FOLDER}/ itself, groups in {_GROUPS}/"
+            hint = f"environments stand in {FOLDER}/ itself, groups in {GROUPS}/"
             strays.append(Finding(path, 0, 0, "stray-file", "error", "the folder is not read", hint))
         elif dot and suffix == "yml":
             hint = f"git mv {path} {path.removesuffix('.yml')}.yaml"
@@ -204,8 +204,8 @@ class _Groups(dict[str, Node]):
         self.strays: list[Finding] = []
         self._found: dict[str, list[Finding]] = {}
         self._unread: dict[str, bytes] = {}
-        for name in _stems(source, _GROUPS, self.strays):
-            file = f"{_GROUPS}/{name}.yaml"
+        for name in _stems(source, GROUPS, self.strays):
+            file = f"{GROUPS}/{name}.yaml"
             node, findings = _read(source, file)
             if node is None:
                 self._unread[name] = source.read(file) or b""
@@ -237,10 +237,9 @@ class _Groups(dict[str, Node]):
 
 
 def _defaults(source: Source, findings: list[Finding]) -> Node | None:
-    file = path(_DEFAULTS)
-    if not source.has(file):  # a link to nowhere is told, not taken for none
+    if not source.has(DEFAULTS):  # a link to nowhere is told, not taken for none
         return None
-    node, found = _read(source, file)
+    node, found = _read(source, DEFAULTS)
     findings += found
     if node is not None and (extends := node.get("extends")) is not None:
         hint = "say it in a group or an environment"

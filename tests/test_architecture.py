@@ -52,6 +52,10 @@ PURE = {
         "yamlio",
         "yamltext",
         "yamlwords",
+        "ages",
+        "keysize",
+        "proposal",
+        "rotation",
         "source",
         "workspace",
     )

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from generator import firstkeys, mesh, secret, yamlio
-from generator.app import standing
-from generator.errors import InputError, RefusedError
+from generator import firstkeys, mesh, secret
+from generator.app import sealing, standing
+from generator.errors import RefusedError
 from generator.findings import InvalidError, tidy
 
 if TYPE_CHECKING:
@@ -124,13 +124,7 @@ def joined(gate: Sops, root: Path, environment: Environment, held: list[Holder])
         clear = gate.decrypt(root / path)
         if clear is None:
             continue
-        node, _ = yamlio.read(clear, path)
-        if node is None:
-            raise RefusedError(f"{path} is no Secret once it is decrypted", hint=secret.RESTORE)
-        try:
-            return secret.opened(node)
-        except InputError as error:
-            raise RefusedError(f"{path}: {error.message}", hint=secret.RESTORE) from None
+        return sealing.opened(clear, path)
     raise RefusedError(
         f"{environment.name} joins the mesh {environment.cluster.mesh}, and no private key at hand reads its key in "
         f"{firstkeys.path(held[0].name)}",

@@ -42,13 +42,20 @@ def config_file(root: Path) -> Path | None:
 def rules(root: Path, file: Path, environments: list[Environment]) -> Mapping[str, creation.Rule]:
     """Return path -> creation rule, once each of them is one that the tree can use."""
     config = creation.Config(file.read_bytes())
-    found = {}
-    for environment in environments:
-        path = firstkeys.path(environment.name)
-        found[path] = config.rule_for((root / path).relative_to(file.parent).as_posix(), secret.ENCRYPTED)
-        if environment.protected and config.is_made_for_one:
-            message = f"{environment.name} is protected, and {creation.CONFIG} has one recipient that nobody chose"
-            raise RefusedError(message, hint=f"choose the recipients, and take the first lines of {file} out")
+    above = root.relative_to(file.parent).as_posix()
+    place = "" if above == "." else f"{above}/"
+    return {firstkeys.path(one.name): rule(config, place, one) for one in environments}
+
+
+def rule(config: creation.Config, place: str, environment: Environment) -> creation.Rule:
+    """Return the creation rule for an environment's Secret; `place` is the root as the configuration sees it.
+
+    Raises RefusedError where the tree cannot use it.
+    """
+    found = config.rule_for(f"{place}{firstkeys.path(environment.name)}", secret.ENCRYPTED)
+    if environment.protected and config.is_made_for_one:
+        message = f"{environment.name} is protected, and {creation.CONFIG} has one recipient that nobody chose"
+        raise RefusedError(message, hint=f"choose the recipients, and take the first lines of {creation.CONFIG} out")
     return found
 
 

@@ -1,0 +1,275 @@
+"""`keyturn rotate`: the next key of environments, as commits on branches that a person reviews."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from generator import ages, proposal, rotation
+from generator.app import base as bases
+from generator.app import publish, sealing, turning
+from generator.app.choosing import Chooser, Wish
+from generator.app.openings import Openings
+from generator.app.requests import Requests
+from generator.errors import InputError, KeyturnError, ManyRefusedError, RefusedError
+from generator.outcome import Rotated, Rotation
+from generator.progress import Step, untold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from generator.app.base import Base
+    from generator.app.choosing import Choice, Turning
+    from generator.app.openings import Opening
+    from generator.app.sealing import Sealer
+    from generator.app.turning import Sealed
+    from generator.commits import Commit
+    from generator.creation import Groups
+    from generator.rotation import Subject, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How keys turn; chance and time come in, so that a test can hold them."""
+
+    wish: Wish
+    tell: Callable[[str], None]
+    reason: str | None = None
+    base: str | None = None
+    fetch: bool = False
+    branch: str | None = None
+    limit: int = 5
+    key_size: int | None = None
+    dry_run: bool = False
+    forge: str | None = None
+    jobs: int = 1
+    token_bytes: Callable[[int], bytes] = secrets.token_bytes
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    step: Step = untold
+
+
+def rotate(root: Path, options: Options) -> Rotated:
+    """Make the commits, and with `pr` their requests; what was refused is in `problems`, and left nothing.
+
+    Raises RefusedError where there is nothing to start from, InvalidError where a named environment is wrong.
+    """
+    fetch = (options.fetch or options.wish.pr) and not options.dry_run
+    base = bases.resolve(root, options.base, fetch=fetch)
+    if options.branch is not None:
+        publish.check_name(base, options.branch)
+    with bases.opened(base) as commit, contextlib.ExitStack() as stack:
+        return _Run(base, commit, options, stack).run()
+
+
+class _Run:
+    """One run, from the choice to the requests."""
+
+    def __init__(self, base: Base, commit: Commit, options: Options, stack: contextlib.ExitStack) -> None:
+        self._base, self._commit, self._options, self._stack = base, commit, options, stack
+        now = options.now()
+        self._how = turning.How(now, options.reason, options.key_size, options.token_bytes, options.jobs)
+        self._branches = publish.Branches(base)
+        self._requests = Requests(base, self._branches, options.forge, options.tell)
+        self._done = Rotated(base.oid, base.name)
+
+    def run(self) -> Rotated:
+        wish, done = self._options.wish, self._done
+        choice = Chooser(self._base, self._commit, wish, self._how.now, self._options.tell).choose(self._look)
+        for subject, reason in choice.skipped:
+            done.skip(subject.names, reason)
+        for names, error in choice.problems:
+            done.fail(names, error)
+        if wish.together:
+            self._together(choice)
+        else:
+            self._alone(self._limited(choice) if wish.pr else choice.turning)
+        for one, opening in choice.waiting:
+            self._again(one, opening)
+        if not (choice.turning or choice.waiting or choice.skipped or choice.problems):
+            done.note = _next(choice, self._how.now)
+        return done
+
+    def _look(self, subjects: list[Subject]) -> Openings:
+        """Look for what waits, and take up what encrypting needs."""
+        sealer = self._stack.enter_context(sealing.sealer(self._commit))
+        known = {one.name: one for subject in subjects for one in subject.environments}
+
+        def readers(name: str) -> Groups | None:
+            with contextlib.suppress(RefusedError):  # sealing will say why
+                return sealer.rule(known[name]).groups if name in known else None
+            return None
+
+        tip = self._branches.tip(self._options.branch or rotation.TOGETHER)
+        self._sealer: Sealer = sealer
+        self._openings = Openings(self._commit, self._branches.refs, readers, tip)
+        return self._openings
+
+    def _limited(self, choice: Choice) -> list[Turning]:
+        """Return what there is room for among the requests that may be open."""
+        if not choice.turning:
+            return []
+        limit = self._options.limit
+        room = self._requests.room(limit, self._openings, [opening for _, opening in choice.waiting])
+        for one in choice.turning[room:]:
+            self._done.skip(one.subject.names, f"waits for the next run: --limit {limit} requests are open at a time")
+        return choice.turning[:room]
+
+    def _alone(self, chosen: list[Turning]) -> None:
+        """Turn each on a branch of its own; what fails leaves nothing of that one."""
+        if self._options.branch is not None and len(chosen) > 1:
+            raise InputError("--branch names one branch, and more than one key turns", hint="add --together")
+        turns: list[tuple[Turning, Turn]] = []
+        for one in chosen:
+            try:
+                turn = turning.turn(one, self._how)
+                self._branches.refuse(self._branch(turn), one.replaceable)
+                turns.append((one, turn))
+            except KeyturnError as error:
+                self._done.fail(one.subject.names, error)
+        if not turns:
+            return
+        sealed = turning.sealed(self._commit, self._sealer, [turn for _, turn in turns], self._how)
+        for number, ((one, turn), made) in enumerate(zip(turns, sealed, strict=True)):
+            self._options.step("rotating", number, len(turns))
+            if isinstance(made, KeyturnError):
+                self._done.fail(one.subject.names, made)
+                continue
+            self._one(one, turn, made)
+
+    def _one(self, one: Turning, turn: Turn, made: Sealed) -> None:
+        branch = self._branch(turn)
+        for opening in one.stale:
+            self._options.tell(f"{opening.where} is stale, for {opening.stale}")
+        try:
+            commit = self._write(branch, self._base.oid, [made])
+        except KeyturnError as error:
+            self._done.fail(one.subject.names, error)
+            return
+        done = self._rotation(turn, branch, commit)
+        self._done.rotations.append(self._asked([made], [done], one.oldest, one.replaceable)[0])
+
+    def _together(self, choice: Choice) -> None:
+        """Turn all in one commit, or none; it follows what waits on the branch already, where that can be."""
+        if self._done.problems:
+            raise _all(self._done.problems)
+        if not choice.turning:
+            return
+        branch = self._options.branch or rotation.TOGETHER
+        ours = {opening.commit for opening in self._openings.every() if self._openings.is_together(opening)}
+        self._branches.refuse(branch, ours)
+        turns = [turning.turn(one, self._how) for one in choice.turning]
+        made = []
+        for number, one in enumerate(turning.sealed(self._commit, self._sealer, turns, self._how)):
+            self._options.step("encrypting", number, len(turns))
+            if isinstance(one, KeyturnError):
+                raise one
+            made.append(one)
+        stack = self._openings.stack
+        commit = self._write(branch, stack or self._base.oid, made)
+        done = [self._rotation(one.turn, branch, commit) for one in made]
+        since = min(one.oldest for one in choice.turning)
+        self._done.rotations += self._asked(made, done, since, set() if stack else ours)
+
+    def _branch(self, turn: Turn) -> str:
+        return self._options.branch or turn.subject.branch(turn.issue.key.id)
+
+    def _write(self, branch: str, parent: str, made: list[Sealed]) -> str | None:
+        """Write the commit and its branch; in a dry run, say what they would be."""
+        message = proposal.message([one.turn for one in made])
+        files = {self._commit.path(path): data for one in made for path, data in one.files.items()}
+        if self._options.dry_run:
+            self._done.plan += _planned(made, branch, self._base, parent)
+            return None
+        commit = publish.Commit(branch, parent, files, message)
+        return publish.write(self._base, self._commit.objects, self._branches, commit)
+
+    def _rotation(self, turn: Turn, branch: str, commit: str | None) -> Rotation:
+        key = turn.issue.key
+        known = commit is not None
+        return Rotation(
+            turn.subject.names,
+            turn.subject.mesh,
+            turn.old.key_id,
+            key.id,
+            turn.previous_fingerprint,
+            key.fingerprint() if known else None,
+            turn.issue.created if known else None,
+            branch,
+            commit,
+        )
+
+    def _asked(self, made: list[Sealed], done: list[Rotation], since: datetime, ours: set[str]) -> list[Rotation]:
+        """Open the request of one branch, where that is wanted; the branch stays where it fails."""
+        commit = done[0].commit
+        if not self._options.wish.pr or commit is None:
+            return done
+        turns = [one.turn for one in made]
+        rows = [row for one in made for row in proposal.rows(one.turn, one.readers)]
+        whys = "\n".join(dict.fromkeys(turn.why for turn in turns))
+        body = proposal.body(whys, rows, environment_files=self._options.key_size is not None)
+        try:
+            url = self._requests.ask(done[0].branch, commit, (proposal.title(turns), body), since, ours)
+        except KeyturnError as error:
+            self._done.problems.append(error)
+            return done
+        return [replace(one, pull_request=url) for one in done]
+
+    def _again(self, one: Turning, opening: Opening) -> None:
+        """Ask for what waits already, without a new key."""
+        ref = opening.refs[0]
+        url = None
+        rows = self._requests.rows(self._commit, one, opening)
+        if not self._options.dry_run:
+            try:
+                url = self._requests.ask_again(opening, rows, one.oldest)
+            except KeyturnError as error:
+                self._done.problems.append(error)
+        self._options.tell(f"{ref.short} waits already: no new key")
+        before, after = rows[0].before, rows[0].after
+        subject = one.subject
+        found = Rotation(
+            subject.names,
+            subject.mesh,
+            before.key_id if before else after.key_id,
+            after.key_id,
+            before.fingerprint if before else None,
+            after.fingerprint,
+            after.created,
+            ref.branch,
+            ref.commit,
+            url,
+        )
+        self._done.rotations.append(found)
+
+
+def _all(problems: list[KeyturnError]) -> KeyturnError:
+    refused = [one for one in problems if isinstance(one, RefusedError)]
+    return problems[0] if len(problems) == 1 or len(refused) < len(problems) else ManyRefusedError(refused)
+
+
+def _next(choice: Choice, now: datetime) -> str:
+    if choice.next_due is None:
+        return "nothing is due: there is no environment with IPsec"
+    time, label = choice.next_due
+    return f"nothing is due; the next is {label}, on {ages.stamp(time)}, in {ages.words(time - now)}"
+
+
+def _planned(made: list[Sealed], branch: str, base: Base, parent: str) -> list[str]:
+    """Return the lines of a dry run; no fingerprint, since the key is thrown away."""
+    lines = []
+    for one in made:
+        turn = one.turn
+        key = turn.issue.key
+        lines.append(proposal.title([turn]))
+        lines.append(f"  why: {turn.why}{f' Forced: {turn.forced}.' if turn.forced else ''}")
+        lines.append(f"  key: {key.algorithm} with {key.algorithm.key_bits} bits")
+        lines += [f"  writes {path}" for path in one.files]
+        for name, groups in one.readers.items():
+            who = ", ".join(f"{kind} {recipient}" for group in groups for kind, recipient in sorted(group))
+            lines.append(f"  {name} is for {who}")
+    after = "" if parent == base.oid else f", after {parent[:12]} on it"
+    return [*lines, f"branch {branch}, from {base.name} at {base.oid[:12]}{after}"]

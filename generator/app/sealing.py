@@ -1,0 +1,83 @@
+"""Secrets encrypted by the rules of a commit's `.sops.yaml`, and those that stand in it opened where a key can."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from generator import creation, firstkeys, objects, secret, sops, yamlio
+from generator.app import recipients
+from generator.errors import InputError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from generator.commits import Commit
+    from generator.model import Environment
+
+
+@dataclass(slots=True)
+class Sealer:
+    """sops with the configuration of a commit; `place` is the workspace as that configuration sees it."""
+
+    gate: sops.Sops
+    config: creation.Config
+    place: str
+    _shut: set[creation.Groups] = field(default_factory=set)  # whom no private key at hand belongs to
+
+    def rule(self, environment: Environment) -> creation.Rule:
+        return recipients.rule(self.config, self.place, environment)
+
+    def seal(self, environment: Environment, issue: secret.Issue) -> bytes:
+        """Return an environment's Secret, encrypted for those whom the rule names."""
+        clear = secret.document(issue, environment.cilium.namespace)
+        path = self.gate.config.parent / self.place / firstkeys.path(environment.name)
+        return self.gate.encrypt(clear, path, self.rule(environment))
+
+    def prove(self, name: str, data: bytes) -> None:
+        """See that a Secret holds the key that it tells of, where a private key at hand opens it.
+
+        Raises RefusedError where it does not, ToolError where sops fails.
+        """
+        path = firstkeys.path(name)
+        root, _ = yamlio.read(data, path)
+        readers = creation.readers(root) if root is not None else frozenset()
+        if readers in self._shut:
+            return
+        clear = self.gate.decrypt(self.gate.config.parent / self.place / path, data)
+        if clear is None:
+            self._shut.add(readers)
+            return
+        opened(clear, path)
+
+
+def opened(clear: bytes, path: str) -> secret.Issue:
+    """Return what a decrypted Secret holds.  Raises RefusedError, without a quote, where it is not what it tells."""
+    node, _ = yamlio.read(clear, path)
+    if node is None:
+        raise RefusedError(f"{path} is no Secret once it is decrypted", hint=secret.RESTORE)
+    try:
+        return secret.opened(node)
+    except InputError as error:
+        raise RefusedError(f"{path}: {error.message}", hint=secret.RESTORE) from None
+
+
+@contextlib.contextmanager
+def sealer(commit: Commit) -> Iterator[Sealer]:
+    """Give a sealer for a commit.  Raises RefusedError where it has no `.sops.yaml` that can be used."""
+    folder = commit.place
+    while True:
+        path = f"{folder}/{creation.CONFIG}".lstrip("/")
+        found = commit.objects.find(commit.oid, path)
+        if found is not None or not folder:
+            break
+        folder = folder.rpartition("/")[0]
+    if found is None or found.mode not in objects.FILES:
+        message = f"there is no {creation.CONFIG}{commit.words}" if found is None else f"{path} is no regular file"
+        raise RefusedError(message, hint="commit the one that says who may read the Secrets")
+    data = commit.objects.blob(found.oid)
+    config = creation.Config(data)
+    place = commit.place.removeprefix(folder).strip("/")
+    with sops.configured(sops.find(commit.objects.root), data) as gate:
+        yield Sealer(gate, config, f"{place}/" if place else "")

@@ -1,0 +1,129 @@
+"""What git's history says about Secrets: what came to a branch, what waits on others, who turned which key."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from generator import git
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+HEADS: Final = "refs/heads/"
+REMOTES: Final = "refs/remotes/"
+_START: Final = "\x01"  # of an entry; no name of a file that matters has it
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A first-parent commit of a branch, when it was made, and the files that it changed, relative to the root."""
+
+    commit: str
+    parent: str | None  # None for a root, or where a shallow clone ends
+    time: datetime
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A commit that waits on a branch: its parent, its message and the branch that showed it."""
+
+    commit: str
+    parent: str | None
+    ref: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A branch, local or remote-tracking, by its whole name; `worktree` is where it is checked out."""
+
+    name: str
+    commit: str
+    worktree: str
+
+    @property
+    def branch(self) -> str:
+        """The branch's name in its own repository; a remote's name has no slash."""
+        return self.short if self.name.startswith(HEADS) else self.short.partition("/")[2]
+
+    @property
+    def short(self) -> str:
+        return self.name.removeprefix(HEADS).removeprefix(REMOTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A commit that wrote a file."""
+
+    commit: str
+    time: datetime
+    author: str
+    message: str
+
+
+def arrivals(root: Path, base: str, since: datetime, folders: Sequence[str]) -> list[Arrival]:
+    """Return what came to `base` since a time, newest first: merges by what they brought, not by whose work it was."""
+    found = _entries(
+        root,
+        *("log", "--first-parent", "--diff-merges=first-parent", "--no-renames", "--relative", "--name-only"),
+        *(f"--since=@{int(since.timestamp())}", "-z", f"--format={_START}%H%x00%P%x00%ct%x00", base, "--", *folders),
+    )
+    return [
+        Arrival(commit, parents.partition(" ")[0] or None, _time(seconds), tuple(filter(None, _stripped(names))))
+        for commit, parents, seconds, *names in found
+    ]
+
+
+def pending(root: Path, base: str, trailer: str) -> list[Pending]:
+    """Return the commits that are on a branch, local or remote-tracking, not on `base`, and have a trailer."""
+    found = _entries(
+        root,
+        *("log", "--encoding=UTF-8", f"--grep=^{trailer}: ", f"--format={_START}%H%x00%P%x00%S%x00%B%x00"),
+        *("--branches", "--remotes", "--not", base, "--"),
+    )
+    return [
+        Pending(commit, parents.partition(" ")[0] or None, ref, message) for commit, parents, ref, message, *_ in found
+    ]
+
+
+def refs(root: Path) -> list[Ref]:
+    """Return every branch, local ones first."""
+    shown = "%(refname)%00%(objectname)%00%(worktreepath)"
+    words = ("for-each-ref", f"--format={shown}", HEADS.rstrip("/"), REMOTES.rstrip("/"))
+    return [Ref(*line.split("\0")) for line in _text(git.output(root, *words)).splitlines()]
+
+
+def is_ancestor(root: Path, commit: str, of: str) -> bool:
+    return git.run(root, "merge-base", "--is-ancestor", commit, of).code == 0
+
+
+def written(root: Path, revision: str, path: str) -> list[Written]:
+    """Return the commits that wrote a file, newest first."""
+    shown = f"--format={_START}%H%x00%ct%x00%an <%ae>%x00%B%x00"
+    words = ("log", "--encoding=UTF-8", "--no-renames", "--diff-filter=AM", shown, revision, "--", path)
+    return [
+        Written(commit, _time(seconds), author, message)
+        for commit, seconds, author, message, *_ in _entries(root, *words)
+    ]
+
+
+def _entries(root: Path, *words: str) -> Iterator[list[str]]:
+    for entry in _text(git.output(root, *words)).split(_START)[1:]:
+        yield entry.split("\0")
+
+
+def _stripped(names: Sequence[str]) -> Iterator[str]:
+    return (name.strip("\n") for name in names)
+
+
+def _time(seconds: str) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)
+
+
+def _text(output: bytes) -> str:
+    return os.fsdecode(output)

@@ -1,0 +1,111 @@
+"""The gate to other repositories: fetching what they have, pushing a branch.  Hooks and credentials are the user's."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from generator import git
+from generator.errors import ToolError
+from generator.history import HEADS, REMOTES
+from generator.redaction import redact
+from generator.rotation import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from generator.git import Repository
+
+_USUAL: Final = ("main", "master")  # default branches, where a remote was never asked for its own
+
+
+class PushRefusedError(ToolError):
+    """The other side, or a hook on this one, did not take the branch."""
+
+
+def default(repository: Repository) -> str | None:
+    """Return the remote that requests go to: `origin`, or the only one."""
+    names = repository.remotes()
+    return "origin" if "origin" in names else names[0] if len(names) == 1 else None
+
+
+def head(repository: Repository, remote: str) -> str | None:
+    """Return the remote's default branch as last fetched, such as `main`; None where that is not known."""
+    prefix = f"{REMOTES}{remote}/"
+    named = repository.symbolic(f"{prefix}HEAD")
+    if named is not None and repository.commit(named) is not None:
+        return named.removeprefix(prefix)
+    known = [branch for branch in _USUAL if repository.commit(f"{prefix}{branch}") is not None]
+    return known[0] if len(known) == 1 else None
+
+
+def fetch(repository: Repository, remote: str) -> str | None:
+    """Fetch what the remote is set up to give, and keyturn's branches; return its default branch.
+
+    What is gone there of keyturn's branches is forgotten here too.  Raises ToolError where the remote cannot be had.
+    """
+    ours = f"+{HEADS}{PREFIX}*:{REMOTES}{remote}/{PREFIX}*"
+    asked = git.run(repository.root, "config", "--get-all", f"remote.{remote}.fetch").stdout
+    words = [*os.fsdecode(asked).split(), ours]
+    if not asked.strip():
+        words.insert(0, f"+{HEADS}*:{REMOTES}{remote}/*")
+    _network(repository, "fetch", "--quiet", "--", remote, *words)
+    listed = _network(repository, "ls-remote", "--symref", "--", remote, "HEAD", f"{HEADS}{PREFIX}*")
+    there = {line.partition("\t")[2] for line in listed.splitlines()}
+    for name in _names(repository, f"{REMOTES}{remote}/{PREFIX}"):
+        if name.replace(f"{REMOTES}{remote}/", HEADS, 1) not in there:
+            git.output(repository.root, "update-ref", "-d", name)
+    match = re.search(rf"(?m)^ref: {HEADS}(\S+)\tHEAD$", listed)
+    return match[1] if match else None
+
+
+def _names(repository: Repository, prefix: str) -> list[str]:
+    return os.fsdecode(git.output(repository.root, "for-each-ref", "--format=%(refname)", prefix)).split()
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A commit for a branch; `instead_of` is what the branch there holds and may lose, if anything."""
+
+    remote: str
+    branch: str
+    commit: str
+    instead_of: str | None = None
+
+
+def push(repository: Repository, push: Push, options: Sequence[str] = ()) -> str:
+    """Push a branch, with the user's `pre-push` hook; `options` are push options.  Return what the other side said.
+
+    Raises PushRefusedError.
+    """
+    ref = f"{HEADS}{push.branch}"
+    lease = [f"--force-with-lease={ref}:{push.instead_of}"] if push.instead_of else []
+    given = [word for option in options for word in ("-o", option)]
+    words = ("push", *lease, *given, "--", push.remote, f"{push.commit}:{ref}")
+    result = git.run(repository.root, *words, network=True, seconds=git.PATIENCE)
+    if result.code != 0:
+        raise PushRefusedError(f"{push.remote} did not take {push.branch}: {_complaint(result.stderr)}")
+    return result.stderr.decode("utf-8", "replace")
+
+
+def urls(repository: Repository, remote: str) -> list[str]:
+    """Return the remote's address as git uses it, then as it was set: one of them may be a short form."""
+    used = os.fsdecode(git.run(repository.root, "remote", "get-url", "--push", remote).stdout).strip()
+    return [url for url in (used, repository.setting(f"remote.{remote}.url")) if url]
+
+
+def _network(repository: Repository, *words: str) -> str:
+    result = git.run(repository.root, *words, network=True, seconds=git.PATIENCE)
+    if result.code != 0:
+        raise ToolError(f"git {words[0]} failed: {_complaint(result.stderr)}")
+    return os.fsdecode(result.stdout)
+
+
+def _complaint(stderr: bytes) -> str:
+    """Return the line that says why, without what could be a password: git says it among much else."""
+    lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    telling = [line for line in lines if re.match(r"(remote: )?(error|fatal|ERROR)\b|! \[", line)]
+    said = telling or lines or ["it says nothing"]
+    return redact(re.sub(r"^(remote: )?(error|fatal): ", "", said[0]))
