@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from generator import __version__
-from generator.commands import completion, engine, init, render, retire, rotate, schema
+from generator.commands import adopt, completion, engine, init, log, rekey, render, retire, rotate, schema, status
 from generator.errors import KeyturnError
 from generator.talk import Talk, complain, say
 
@@ -39,6 +39,10 @@ def cli(ctx: click.Context, root: Path | None, *, verbose: bool, quiet: bool) ->
 
 cli.add_command(render.render)
 cli.add_command(rotate.rotate)
+cli.add_command(status.status)
+cli.add_command(log.log)
+cli.add_command(adopt.adopt)
+cli.add_command(rekey.rekey)
 cli.add_command(retire.retire)
 cli.add_command(schema.schema)
 cli.add_command(engine.engine)

@@ -130,3 +130,43 @@ def parse(line: str) -> Key:
     if int(match["id"]) > MAX_ID:
         raise InputError(f"the key line has an id above {MAX_ID}")
     return Key(int(match["id"]), used, material, per_tunnel=bool(match["plus"]))
+
+
+def complaint(line: str) -> str:
+    """Say what is wrong with a key line that `parse` refuses, without a quote; empty where nothing is."""
+    words = line.split(" ")
+    if "" in words or words != line.split():
+        return "has blanks where none belong"
+    if not re.fullmatch(r"(?:[1-9]|1[0-5])\+?", words[0]):
+        return f"does not begin with a key id, 1..{MAX_ID}"
+    if len(words) == _AEAD_WORDS:
+        return _aead_complaint(*words[1:])
+    if len(words) != _AUTH_WORDS:
+        return f"has {len(words)} words, where agents take {_AEAD_WORDS} ({GCM}) or {_AUTH_WORDS} (with {CBC})"
+    return _auth_complaint(*words[1:])
+
+
+_AEAD_WORDS: Final = 4
+_AUTH_WORDS: Final = 5
+
+
+def _aead_complaint(name: str, key: str, icv: str) -> str:
+    if name != GCM:
+        return f"names an algorithm that is not {GCM}"
+    if not re.fullmatch(_HEX, key):
+        return "has a key that is not hexadecimal bytes"
+    if icv not in map(str, ICV_BITS):
+        return f"has an ICV that is not {' or '.join(map(str, ICV_BITS))} bits: the kernel takes no other"
+    size = len(key) // 2
+    known = [bits // 8 + SALT for bits in GCM_BITS]
+    return "" if size in known else f"has a key of {size} bytes; {GCM} takes {', '.join(map(str, known))}"
+
+
+def _auth_complaint(auth: str, auth_key: str, crypt: str, key: str) -> str:
+    if auth not in _CBC_BYTES or crypt != CBC:
+        return f"names algorithms that are not {' or '.join(_CBC_BYTES)} with {CBC}"
+    if not (re.fullmatch(_HEX, auth_key) and re.fullmatch(_HEX, key)):
+        return "has a key that is not hexadecimal bytes"
+    sizes, known = (len(auth_key) // 2, len(key) // 2), _CBC_BYTES[auth]
+    told = "has keys of {} and {} bytes; {} takes {} and {}"
+    return "" if sizes == known else told.format(*sizes, auth, *known)

@@ -5,6 +5,7 @@ What is written is nobody's until a ref names it: a kill before that leaves noth
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from dataclasses import dataclass, replace
@@ -75,7 +76,7 @@ class Objects:
 
     def _read(self, name: str) -> tuple[str, bytes]:
         """Return kind and content of an object, an empty kind where there is none."""
-        words = self._program.ask(os.fsencode(name)).split(b" ")
+        words = self._program.ask(os.fsencode(name) + b"\n").split(b" ")
         if len(words) != _FOUND or not words[2].isdigit():  # `<name> missing`
             return "", b""
         data = self._program.exactly(int(words[2]) + 1)[:-1]
@@ -125,12 +126,12 @@ def graft(root: Path, objects: Objects, commit: str, files: Mapping[str, str]) -
             raise RefusedError(f"{path} is not a regular file in git", hint="move it away")
         entries[name] = Entry(FILE, name, blob) if old is None else replace(old, oid=blob)
     tree = ""
-    for depth in sorted({_depth(folder) for folder in changed}, reverse=True):
-        level = [folder for folder in changed if _depth(folder) == depth]
-        made = _text(git.output(root, "mktree", "-z", "--missing", "--batch", stdin=_listed(changed, level))).split()
-        for folder, tree in zip(level, made, strict=True):
-            parent, _, name = folder.rpartition("/")
+    program = process.Dialogue(git.argv("mktree", "-z", "--missing", "--batch"), cwd=root, env=git.environment())
+    with contextlib.closing(program):
+        for folder in sorted(changed, key=_depth, reverse=True):  # a folder before the one that it is in
+            tree = program.ask(_listed(changed[folder])).decode("ascii")
             if folder:
+                parent, _, name = folder.rpartition("/")
                 changed[parent][name] = Entry(FOLDER, name, tree)
     return tree
 
@@ -151,13 +152,10 @@ def _depth(folder: str) -> int:
     return folder.count("/") + 1 if folder else 0
 
 
-def _listed(changed: Mapping[str, Tree], level: Sequence[str]) -> bytes:
-    """Return trees as `git mktree` reads them, an empty line between two."""
-    lines = (
-        "".join(f"{entry.mode} {_kind(entry.mode)} {entry.oid}\t{entry.name}\0" for entry in changed[folder].values())
-        for folder in level
-    )
-    return os.fsencode("\0".join(lines))
+def _listed(tree: Tree) -> bytes:
+    """Return a tree as `git mktree` reads it, with the empty line that ends it."""
+    lines = (f"{entry.mode} {_kind(entry.mode)} {entry.oid}\t{entry.name}\0" for entry in tree.values())
+    return os.fsencode("".join(lines) + "\0")
 
 
 def _kind(mode: str) -> str:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from generator.errors import KeyturnError
     from generator.findings import Finding
+    from generator.model import Environment
+    from generator.secret import Told
     from generator.tree import Change
 
 
@@ -103,3 +105,69 @@ class Rotated:
         self.problems.append(error)
         reason = str(error.findings[0]) if isinstance(error, InvalidError) else error.message
         self.skipped += [Skipped(name, reason, failed=True) for name in names]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How an environment stands: what its Secret tells, when that is due, and where a rotation waits."""
+
+    environment: Environment
+    told: Told | None
+    due: datetime | None
+    overdue: bool
+    branch: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """Every environment that was asked for; `findings` are the Secrets that cannot be read."""
+
+    environments: list[Status]
+    findings: list[Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A key that came with a commit."""
+
+    date: datetime
+    key_id: int
+    fingerprint: str
+    author: str
+    commit: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A key that was taken over from a cluster, and what a person should know of it."""
+
+    environment: str
+    change: Change | None  # None where it stood there already
+    key_id: int
+    fingerprint: str
+    created: datetime
+    warnings: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrapped:
+    """A Secret for other recipients, on a branch; `commit` is None in a dry run."""
+
+    environment: str
+    added: list[str]
+    removed: list[str]
+    branch: str
+    commit: str | None
+    pull_request: str | None = None
+
+
+@dataclass(slots=True)
+class Rekeyed:
+    """What a rewrapping did, from which commit."""
+
+    base: str
+    base_name: str
+    rewrapped: list[Rewrapped] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    problems: list[KeyturnError] = field(default_factory=list)

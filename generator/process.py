@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from generator.errors import ToolError
 
@@ -85,11 +85,11 @@ class Dialogue:
         self._program.communicate()
 
     def ask(self, request: bytes) -> bytes:
-        """Send one line and return the first line of the answer, both without their ends."""
+        """Send a request, whole, and return the first line of the answer, without its end."""
         stream = self._program.stdin
         assert stream is not None  # noqa: S101 -- it is a pipe
         try:
-            stream.write(request + b"\n")
+            _write(stream, request)
         except BrokenPipeError:
             raise ToolError(f"{self._name} ended too soon") from None
         while b"\n" not in self._rest:
@@ -113,3 +113,9 @@ class Dialogue:
         if not more:
             raise ToolError(f"{self._name} ended too soon")
         self._rest += more
+
+
+def _write(stream: IO[bytes], data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[stream.write(rest) :]

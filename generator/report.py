@@ -10,8 +10,9 @@ from generator import ages, tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
-    from generator.outcome import Outcome, Retired, Rotated
+    from generator.outcome import Adopted, Outcome, Rekeyed, Retired, Rotated, Status, Stood, Turned
 
 
 def as_json(value: object) -> str:
@@ -126,3 +127,115 @@ def rotated_notes(done: Rotated, *, dry_run: bool, pr: bool) -> Iterator[str]:
         first = f"git show {branches[0]}"
         again = f"keyturn rotate {names} --pr" if len(branches) == 1 else "push them and open requests"
         yield f"from {done.base_name}; look at it with {first}; next: {again}"
+
+
+def status_json(stood: Stood) -> dict[str, Any]:
+    return {"environments": [_status_json(one) for one in stood.environments]}
+
+
+def _status_json(one: Status) -> dict[str, Any]:
+    environment, told = one.environment, one.told
+    return {
+        "name": environment.name,
+        "type": environment.encryption.type,
+        "cilium": environment.cilium.version,
+        "engine": environment.gitops.engine,
+        "mesh": environment.cluster.mesh,
+        "key_id": told.key_id if told else None,
+        "algorithm": str(told.algorithm) if told else None,
+        "fingerprint": told.fingerprint if told else None,
+        "created": ages.stamp(told.created) if told else None,
+        "due": ages.stamp(one.due) if one.due else None,
+        "overdue": one.overdue,
+        "branch": one.branch,
+    }
+
+
+def status_table(stood: Stood, now: datetime) -> tuple[list[str], list[list[str]], list[bool]]:
+    """Return the header, a row for each environment, and which rows are overdue."""
+    rows = []
+    for one in stood.environments:
+        environment, told = one.environment, one.told
+        due = one.due.date().isoformat() if one.due else ""
+        rows.append(
+            [
+                environment.name,
+                environment.encryption.type,
+                environment.cilium.version,
+                environment.gitops.engine,
+                str(told.key_id) if told else "",
+                f"{told.algorithm} {told.algorithm.key_bits}" if told else "",
+                ages.words(now - told.created) if told else "",
+                f"{due} OVERDUE" if one.overdue else due,
+                environment.cluster.mesh or "",
+                one.branch or "",
+            ]
+        )
+    header = ["environment", "type", "cilium", "engine", "key", "algorithm", "age", "due", "mesh", "waits on"]
+    return header, rows, [one.overdue for one in stood.environments]
+
+
+def log_json(name: str, turned: list[Turned]) -> dict[str, Any]:
+    return {
+        "environment": name,
+        "rotations": [
+            {
+                "date": ages.stamp(one.date),
+                "key_id": one.key_id,
+                "fingerprint": one.fingerprint,
+                "author": one.author,
+                "commit": one.commit,
+                "reason": one.reason,
+            }
+            for one in turned
+        ],
+    }
+
+
+def log_table(turned: list[Turned]) -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [ages.stamp(one.date), str(one.key_id), one.fingerprint, one.author, one.commit[:12], one.reason]
+        for one in turned
+    ]
+    return ["date", "key", "fingerprint", "author", "commit", "reason"], rows
+
+
+def adopted_json(adopted: Adopted) -> dict[str, Any]:
+    return {
+        "environment": adopted.environment,
+        "created": [adopted.change.path] if adopted.change else [],
+        "key_id": adopted.key_id,
+        "fingerprint": adopted.fingerprint,
+        "warnings": adopted.warnings,
+    }
+
+
+def rekeyed_json(done: Rekeyed) -> dict[str, Any]:
+    return {
+        "base": done.base,
+        "rewrapped": [
+            {
+                "environment": one.environment,
+                "added": one.added,
+                "removed": one.removed,
+                "branch": one.branch,
+                "commit": one.commit,
+                "pull_request": one.pull_request,
+            }
+            for one in done.rewrapped
+        ],
+        "skipped": [{"environment": one.environment, "reason": one.reason} for one in done.skipped],
+    }
+
+
+def rekeyed_lines(done: Rekeyed) -> Iterator[str]:
+    """Yield a line for each Secret that has other recipients, and for each that needs none."""
+    for one in done.rewrapped:
+        who = "".join([*(f" +{name}" for name in one.added), *(f" -{name}" for name in one.removed)])
+        where = f"{one.branch} at {one.commit[:12]}" if one.commit else one.branch
+        yield f"{one.environment}: rewrapped on {where}:{who or ' in other groups'}"
+        if one.pull_request:
+            yield f"{one.environment}: {one.pull_request}"
+    for skipped in done.skipped:
+        if not skipped.failed:
+            yield f"{skipped.environment}: skipped, {skipped.reason}"

@@ -20,7 +20,7 @@ from generator import creation, process, yamlio
 from generator.errors import RefusedError, ToolError
 from generator.nodes import plain
 from generator.redaction import redact
-from generator.secret import ENCRYPTED, HEADER
+from generator.secret import ENCRYPTED, HEADER, head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -93,6 +93,27 @@ class Sops:
             raise ToolError(f"sops failed to decrypt {name}: {reason(result.stderr)}")
         return result.stdout
 
+    def rewrap(self, data: bytes, path: Path, rule: creation.Rule) -> bytes:
+        """Return a Secret whose data key is for the recipients of `rule`; what it holds stays as it is.
+
+        `path` is in the folder of `configured`, since sops does this in a file; that holds ciphertext.  Raises
+        RefusedError where no private key at hand reads it, or the result is not what the rule asks for.
+        """
+        name = path.relative_to(self.config.parent).as_posix()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        words = ["--config", str(self.config), "updatekeys", "--yes", "--input-type", "yaml", name]
+        result = process.run([self.program, *words], cwd=self.config.parent, env=environment(os.environ))
+        made = path.read_bytes()
+        path.unlink()
+        if result.code == _NO_KEY:
+            hint = "keyturn rotate gives a new key to the new recipients, and needs none"
+            raise RefusedError(f"no private key at hand reads {name}", hint=hint)
+        if result.code != 0:
+            raise ToolError(f"sops failed to rewrap {name}: {reason(result.stderr)}")
+        _check_rewrapped(data, made, name, rule)
+        return made
+
 
 @contextlib.contextmanager
 def configured(program: str, config: bytes) -> Iterator[Sops]:
@@ -124,6 +145,20 @@ def _check(data: bytes, clear: str, name: str, rule: creation.Rule) -> None:
     if creation.readers(root) != rule.groups:
         hint = f"compare the recipients in the result with {rule.place}"
         raise RefusedError(f"sops encrypted {name} for other recipients than its rule names", hint=hint)
+
+
+def _check_rewrapped(before: bytes, after: bytes, name: str, rule: creation.Rule) -> None:
+    old, new = (yamlio.read(data, name)[0] for data in (before, after))
+    if old is None or new is None or head(before) != head(after) or _mac(old) != _mac(new):
+        raise RefusedError(f"sops changed more than the recipients of {name}", hint="look at the sops on PATH")
+    if creation.readers(new) != rule.groups:
+        hint = f"compare the recipients in the result with {rule.place}"
+        raise RefusedError(f"sops rewrapped {name} for other recipients than its rule names", hint=hint)
+
+
+def _mac(root: Node) -> object:
+    node = root.get("sops.mac")
+    return node.value if node is not None else None
 
 
 def _clear_part(root: Node) -> Plain:

@@ -69,7 +69,14 @@ class Talk:
         from generator import terminal
 
         if not self.quiet:
-            terminal.table(header, [[visible(cell) for cell in row] for row in rows], sys.stdout)
+            terminal.table(header, _visible(rows), sys.stdout)
+
+    @staticmethod
+    def show_table(header: Sequence[str], rows: Sequence[Sequence[str]], marked: Sequence[bool] = ()) -> None:
+        """Print a table of words that was asked for, also into a pipe; rows that are `marked` stand out."""
+        from generator import terminal
+
+        terminal.table(header, _visible(rows), sys.stdout, numbers=False, marked=marked)
 
     def progress(self) -> contextlib.closing[Delayed]:
         """Give what work tells its steps; a bar shows them at a terminal, once the work takes longer than a second.
@@ -93,6 +100,10 @@ def _bar() -> Shown:
 def at_terminal(stream: IO[str] | None) -> bool:
     """Whether a person looks at it, and the terminal can do more than print lines; None is a closed one."""
     return stream is not None and stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def _visible(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [[visible(cell) for cell in row] for row in rows]
 
 
 def visible(text: str) -> str:

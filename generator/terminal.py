@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 _WIDEST: Final = 10_000  # columns: a table is as wide as its cells, and the terminal wraps it
 _STYLES: Final = (
@@ -47,16 +47,27 @@ def line(text: str, stream: IO[str]) -> None:
     console.print(shown)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], stream: IO[str]) -> None:
-    """Print a table; all columns but the first hold numbers."""
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    stream: IO[str],
+    *,
+    numbers: bool = True,
+    marked: Sequence[bool] = (),
+) -> None:
+    """Print a table; with `numbers` all columns but the first hold such, and rows that are `marked` stand out."""
     console = _console(stream)
     shown = Table(box=None, pad_edge=False, header_style="" if console.no_color else "bold")
     for number, title in enumerate(header):
-        shown.add_column(title, justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        shown.add_row(*(Text(cell) for cell in row))
+        shown.add_column(title, justify="right" if number and numbers else "left", no_wrap=True)
+    for number, row in enumerate(rows):
+        mark = any(marked[number : number + 1]) and not console.no_color
+        shown.add_row(*(Text(cell) for cell in row), style="bold red" if mark else "")
     whole = console.measure(shown, options=console.options.update(max_width=_WIDEST)).maximum
-    _console(stream, max(whole, console.width)).print(shown, soft_wrap=False)
+    wide = _console(stream, max(whole, console.width))
+    with wide.capture() as captured:
+        wide.print(shown, soft_wrap=False)
+    stream.writelines(f"{one.rstrip()}\n" for one in captured.get().splitlines())
 
 
 class Bar:

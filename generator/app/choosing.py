@@ -105,7 +105,7 @@ class Chooser:
             if wrong:
                 raise InvalidError(tidy(space.findings))
             for environment in space.environments:
-                _refuse_type(environment)
+                refuse_type(environment)
             together = [one.name for one in space.mates]
             if together:
                 self._tell(f"{', '.join(together)} too: the members of a mesh turn together")
@@ -187,7 +187,8 @@ class Chooser:
         self._choice.turning.append(Turning(subject, turning.held, tuple(openings.stale(subject)), young))
 
 
-def _refuse_type(environment: Environment) -> None:
+def refuse_type(environment: Environment) -> None:
+    """Raise RefusedError where an environment has no key that could turn."""
     kind = environment.encryption.type
     if kind != "ipsec":
         why = "its nodes make their own keys" if kind == "wireguard" else "it has no key"

@@ -43,29 +43,43 @@ class Openings:
         `tip` is the branch of those that turn together, where there is one.
         """
         self._base = base
+        self._refs = refs
         self._readers = readers
         self._tip = tip
-        self._by_name: dict[str, list[Opening]] = {}
+        self._pending: dict[str, list[tuple[proposal.Trailer, Pending]]] = {}
+        self._found: dict[str, list[Opening]] = {}
         for pending in history.pending(base.objects.root, base.oid, proposal.ENVIRONMENT):
-            shown = tuple(ref for ref in refs if ref.commit == pending.commit) or tuple(_named(refs, pending.ref))
             for trailer in proposal.trailers(pending.message):
-                stale = self._stale(trailer, pending)
-                found = Opening(trailer, pending.commit, pending.message, shown, stale)
-                if shown:
-                    self._by_name.setdefault(trailer.environment, []).append(found)
+                self._pending.setdefault(trailer.environment, []).append((trailer, pending))
 
     def of(self, subject: Subject) -> Opening | None:
         """Return the rotation that waits for any of the environments, None where none does."""
         return next((one for name in subject.names if (one := self.name(name)) is not None), None)
 
     def name(self, name: str) -> Opening | None:
-        return next((one for one in self._by_name.get(name, []) if not one.stale), None)
+        return next((one for one in self._all(name) if not one.stale), None)
 
     def stale(self, subject: Subject) -> list[Opening]:
-        return [one for name in subject.names for one in self._by_name.get(name, []) if one.stale]
+        return [one for name in subject.names for one in self._all(name) if one.stale]
 
     def every(self) -> list[Opening]:
-        return [one for found in self._by_name.values() for one in found]
+        return [one for name in self._pending for one in self._all(name)]
+
+    def _all(self, name: str) -> list[Opening]:
+        """Return what waits for an environment; only that which is asked for is judged, since there may be many."""
+        if name not in self._found:
+            self._found[name] = [
+                Opening(trailer, pending.commit, pending.message, refs, self._stale(trailer, pending))
+                for trailer, pending in self._pending.get(name, [])
+                if (refs := self._shown(pending))
+            ]
+        return self._found[name]
+
+    def _shown(self, pending: Pending) -> tuple[Ref, ...]:
+        """Return the branches that end with a commit, else the one by which git log found it."""
+        ends = tuple(ref for ref in self._refs if ref.commit == pending.commit)
+        names = (pending.ref, f"refs/{pending.ref}", f"{history.HEADS}{pending.ref}", f"{history.REMOTES}{pending.ref}")
+        return ends or tuple(ref for ref in self._refs if ref.name in names)[:1]
 
     def is_together(self, opening: Opening) -> bool:
         """Whether it waits on the branch of those that turn together."""
@@ -99,11 +113,6 @@ class Openings:
         found = self._base.objects.find(commit, self._base.path(path))
         root = yamlio.read(self._base.objects.blob(found.oid), path)[0] if found is not None else None
         return creation.readers(root) if root is not None else None
-
-
-def _named(refs: list[Ref], shown: str) -> list[Ref]:
-    """Return the branch by which git log found a commit that no branch ends with."""
-    return [ref for ref in refs if shown in (ref.name, ref.short, ref.name.removeprefix("refs/"))][:1]
 
 
 def told_at(source: Commit, commit: str, path: str) -> Told | None:

@@ -35,6 +35,11 @@ class Sealer:
         path = self.gate.config.parent / self.place / firstkeys.path(environment.name)
         return self.gate.encrypt(clear, path, self.rule(environment))
 
+    def rewrap(self, environment: Environment, data: bytes) -> bytes:
+        """Return a Secret with the same key, for those whom the rule names now."""
+        path = self.gate.config.parent / self.place / firstkeys.path(environment.name)
+        return self.gate.rewrap(data, path, self.rule(environment))
+
     def prove(self, name: str, data: bytes) -> None:
         """See that a Secret holds the key that it tells of, where a private key at hand opens it.
 
