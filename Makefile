@@ -9,13 +9,16 @@ ENV :=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help render test lint coverage wheel bench lock clean
+.PHONY: help render rotate test lint coverage wheel bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
 
 render: $(VENV)/.render ## render every environment into clusters/, or one: make render ENV=lab-ipsec
 	@$(BIN)/keyturn render --new-identity $(ENV)
+
+rotate: $(VENV)/.render ## the next key as a commit on a branch: make rotate ENV=lab-ipsec
+	@$(BIN)/keyturn rotate $(ENV)
 
 test: $(VENV)/.dev ## run the whole fast suite
 	@$(BIN)/python -m pytest -n auto --dist worksteal

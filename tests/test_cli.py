@@ -16,6 +16,8 @@ from kit import PROJECT, WIREGUARD, Ran, Repo, missing, program
 
 from generator import __version__, lock
 
+COMMANDS = ["adopt", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "schema", "status"]
+
 
 def ended(arguments: list[str], cwd: Path, **variables: str) -> Ran:
     done = subprocess.run(
@@ -38,7 +40,7 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
     ran = Repo(tmp_path).run("--help")
 
     listed = re.findall(r"^  ([a-z]+) ", ran.out.partition("Commands:\n")[2], re.MULTILINE)
-    assert (ran.code, ran.err, listed) == (0, "", ["completion", "engine", "init", "render", "retire", "schema"])
+    assert (ran.code, ran.err, listed) == (0, "", COMMANDS)
 
 
 def test_help_tells_what_each_exit_code_means(tmp_path: Path) -> None:
@@ -50,7 +52,7 @@ def test_help_tells_what_each_exit_code_means(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["completion", "engine", "init", "render", "retire", "schema"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command_needs_no_repository(tmp_path: Path, command: str) -> None:
     ran = rig.command(tmp_path, command, "--help")
 

@@ -15,7 +15,7 @@ from kit import WIREGUARD, Ran, Repo, program
 
 SHELLS = ("bash", "zsh", "fish")
 ODD = ("lab x", "lab\nplain,y", "lab$(touch z)", "lab;z", "lab,z", "-lab", "lab\x1b[31m", "LAB", "läb", ".lab")
-COMMANDS = ["completion", "engine", "init", "render", "retire", "schema"]
+COMMANDS = ["adopt", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "schema", "status"]
 
 # What bash does at a Tab; `compopt` works at a prompt alone, and asks for the names of files there.
 TAB = """. "$SCRIPT"
@@ -234,7 +234,7 @@ def test_without_a_repository_nothing_is_offered_and_nothing_said(tmp_path: Path
     ("words", "offered"),
     [
         ([""], COMMANDS),
-        (["re"], ["render", "retire"]),
+        (["re"], ["rekey", "render", "retire"]),
         (["engine", ""], ["argocd", "flux"]),
         (["completion", ""], ["bash", "zsh", "fish"]),
         (["render", "--output", ""], ["text", "json"]),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from generator import files, git, packaged
+from generator import __version__, files, git, packaged
 from generator.emit import scalar
 from generator.errors import InputError, RefusedError
 from generator.nodes import Node
@@ -16,9 +17,10 @@ from generator.texts import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _STARTER: Final = {"Makefile": "Makefile", "README.md": "README.md", "gitignore": ".gitignore"}
+CI: Final = {"github": ".github/workflows/keyturn-rotate.yml", "gitlab": ".gitlab-ci.yml"}
+"""Where the workflow of each forge stands, from the top of the repository."""
 _TOLD: Final = 3  # strangers that a message names
 _MINE: Final = (".git", ".venv")  # what a person has made before; .git may be a file
 _MINE_FILES: Final = ("README", "LICENSE", "COPYING", "NOTICE")  # how the names of files start that a forge makes
@@ -33,18 +35,22 @@ class Started:
     repository: bool
 
 
-def init(folder: Path, *, templates: bool) -> Started:
-    """Write what a repository of clusters starts with; a second run writes only what is missing.
+def init(folder: Path, *, templates: bool, ci: str | None = None) -> Started:
+    """Write what a repository of clusters starts with, and a workflow of `CI`; a second run writes what is missing.
 
-    Raises InputError where it is no folder, RefusedError where it holds anything else, ToolError where git fails.
+    A workspace that is there already gets the workflow alone.  Raises InputError where it is no folder, RefusedError
+    where it holds anything else, ToolError where git fails.
     """
     root = folder.resolve()
+    if ci is not None and (root / "environments").is_dir():
+        return Started(root, _add_workflow(root, ci), repository=False)
     if folder.is_symlink() and not root.exists():
         raise InputError(f"{folder} is a link to nowhere", hint="remove it")
     if root.exists() and not root.is_dir():
         raise InputError(f"{root} is not a folder")
     wanted = _wanted(root, templates=templates)
-    if strangers := _strangers(root, wanted):
+    known = {**wanted, **{path: _workflow(root, one) for one, path in CI.items()}}
+    if strangers := _strangers(root, known):
         shown = ", ".join(strangers[:_TOLD]) + (" and more" if len(strangers) > _TOLD else "")
         hint = "name an empty folder or repository; nothing was written"
         raise RefusedError(f"{root} is not empty: {shown}", hint=hint)
@@ -54,7 +60,26 @@ def init(folder: Path, *, templates: bool) -> Started:
     root.mkdir(parents=True, exist_ok=True)
     missing = [path for path in wanted if not (root / path).exists()]
     _write(root, {path: wanted[path] for path in missing})
-    return Started(root, missing, repository)
+    return Started(root, [*missing, *(_add_workflow(root, ci) if ci else ())], repository)
+
+
+def _add_workflow(root: Path, ci: str) -> list[str]:
+    """Write a workflow at the top of the repository, where its forge looks; return what was written."""
+    top = git.top(root) or root
+    data = _workflow(root, ci)
+    found = files.read(top, CI[ci], len(data) + 1)
+    if found is not None and found != data:
+        hint = f"keyturn init --ci {ci} in an empty folder writes one to copy from"
+        raise RefusedError(f"{top / CI[ci]} is there already, and says something else", hint=hint)
+    if found is None:
+        _write(top, {CI[ci]: data})
+    return [] if found else [(Path(os.path.relpath(top, root)) / CI[ci]).as_posix()]
+
+
+def _workflow(root: Path, ci: str) -> bytes:
+    place = git.place(root) or "."
+    text = (packaged.folder("starter") / "ci" / f"{ci}.yml").read_text("utf-8")
+    return text.replace("@VERSION@", __version__).replace("@PLACE@", place).encode()
 
 
 def _wanted(root: Path, *, templates: bool) -> dict[str, bytes]:

@@ -13,13 +13,14 @@ from generator.talk import OUTPUT, Talk, say
 @click.command()
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--templates", is_flag=True, help="Copy the templates too, to change them.")
+@click.option("--ci", type=click.Choice(["github", "gitlab"]), help="Write a workflow that rotates what is due.")
 @OUTPUT
 @click.pass_obj
-def init(talk: Talk, folder: Path | None, output: str, *, templates: bool) -> None:
+def init(talk: Talk, folder: Path | None, output: str, ci: str | None, *, templates: bool) -> None:
     """Start a repository of clusters.
 
     Writes samples, a Makefile and a .gitignore into an empty folder or repository; git init where there is none.  What
-    is there already is never overwritten.
+    is there already is never overwritten.  With --ci a workspace that is there gets the workflow alone.
     """
     from generator import report
     from generator.app import init as app
@@ -27,7 +28,7 @@ def init(talk: Talk, folder: Path | None, output: str, *, templates: bool) -> No
     if folder is not None and talk.root is not None:
         raise click.UsageError("--root and DIR both name the folder")
     folder = folder or talk.root or Path()
-    started = app.init(folder, templates=templates)
+    started = app.init(folder, templates=templates, ci=ci)
     if output == "json":
         click.echo(report.as_json({"root": str(started.root), "created": started.created}))
     else:
@@ -35,5 +36,9 @@ def init(talk: Talk, folder: Path | None, output: str, *, templates: bool) -> No
             talk.answer(f"created {path}")
     if started.repository:
         say(f"made a git repository in {started.root}")
+    if ci is not None:
+        say(f"read the first lines of {app.CI[ci]}: it needs a token of yours")
+        if all(path.endswith(app.CI[ci]) for path in started.created):
+            return
     where = "" if started.root == Path.cwd().resolve() else f"--root {shlex.quote(str(folder))} "
     say(f"next: put your clusters in the place of the samples, then keyturn {where}render --new-identity")

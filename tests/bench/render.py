@@ -1,4 +1,4 @@
-"""How fast `keyturn render` is, beside what the machine could do at all.  `make bench` runs it; it tests nothing.
+"""How fast keyturn is, beside what the machine could do at all.  `make bench` runs it; it tests nothing.
 
 1,000 environments in 20 groups (IPsec, Flux, demo), on tmpfs where there is one.  Each figure is the median of three
 runs of a process of its own, and beside it stands a floor that the same run measures, turn by turn with it:
@@ -30,7 +30,7 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that this file runs as a program
 
 import fastjsonschema
-from bench import clock, fleet, peers
+from bench import clock, fleet, peers, turns
 
 from generator import sops
 
@@ -56,13 +56,14 @@ def main() -> None:
         rows = [*bench.trees(), bench.memory(), bench.help()]
         if options.secrets:
             rows.append(bench.secrets(options.secrets))
+            rows += turns.rows(measured, work / "few", options.runs, JOBS)
         print(clock.table(HEAD, rows))  # noqa: T201 -- likewise
     if os.environ.get("PEERS"):
         peers.measure(options.runs)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="How fast keyturn render is, beside what the machine could do at all.")
+    parser = argparse.ArgumentParser(description="How fast keyturn is, beside what the machine could do at all.")
     parser.add_argument("--environments", type=int, default=ALL, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--secrets", type=int, metavar="N", help="first Secrets to make, 0 for none (default: all)")
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="of each figure (default: %(default)s)")
