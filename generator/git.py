@@ -107,6 +107,13 @@ class Repository:
     def is_branch_name(self, name: str) -> bool:
         return self._run("check-ref-format", "--branch", name).code == 0
 
+    def check_identity(self) -> None:
+        """Raise ToolError where git does not know in whose name to commit."""
+        result = self._run("var", "GIT_COMMITTER_IDENT")
+        if result.code != 0:
+            message = f"git makes no commit: {last_line(result.stderr)}"
+            raise ToolError(message, hint="git config user.name and user.email say who you are")
+
     def remotes(self) -> list[str]:
         return self._output("remote").split()
 
@@ -194,6 +201,12 @@ def environment(*, network: bool = False) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if name not in _LOCAL}
     env |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
     return env if network else env | {"GIT_ALLOW_PROTOCOL": "none", "GIT_TERMINAL_PROMPT": "0"}
+
+
+def last_line(stderr: bytes) -> str:
+    """Return git's last line of complaint, where the first ones only advise."""
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1].removeprefix("fatal: ") if lines else "it says nothing"
 
 
 def reason(stderr: bytes) -> str:

@@ -168,9 +168,7 @@ def commit(repository: git.Repository, tree: str, parent: str, message: str) -> 
     words = ["-c", "i18n.commitEncoding=UTF-8", "commit-tree", tree, "-p", parent, *sign]
     result = git.run(repository.root, *words, stdin=message.encode(), seconds=git.PATIENCE)
     if result.code != 0:
-        lines = result.stderr.decode("utf-8", "replace").strip().splitlines()
-        hint = "git config user.name and user.email say who you are" if b"tell me who you are" in result.stderr else ""
-        raise ToolError(f"git made no commit: {lines[-1].removeprefix('fatal: ') if lines else 'no reason'}", hint=hint)
+        raise ToolError(f"git made no commit: {git.last_line(result.stderr)}")
     return _text(result.stdout)
 
 

@@ -122,11 +122,10 @@ def rotated_notes(done: Rotated, *, dry_run: bool, pr: bool) -> Iterator[str]:
     if dry_run and done.plan:
         yield "a dry run: nothing was written, and the key is thrown away"
     elif done.rotations and not pr:
-        branches = list(dict.fromkeys(one.branch for one in done.rotations))
-        names = " ".join(name for one in done.rotations for name in one.environments[:1])
-        first = f"git show {branches[0]}"
-        again = f"keyturn rotate {names} --pr" if len(branches) == 1 else "push them and open requests"
-        yield f"from {done.base_name}; look at it with {first}; next: {again}"
+        first = done.rotations[0]
+        alone = len(done.rotations) == 1
+        again = f"keyturn rotate {first.environments[0]} --pr" if alone else "push, and open requests; --pr does both"
+        yield f"from {done.base_name}; look at it with git show {first.branch}; next: {again}"
 
 
 def status_json(stood: Stood) -> dict[str, Any]:

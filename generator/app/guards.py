@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from generator import firstkeys, history, rotation, workspace
+from generator import firstkeys, history, rotation, tree, workspace
 from generator.app.openings import told_at
 from generator.commits import Commit
 from generator.errors import RefusedError
@@ -20,75 +19,84 @@ if TYPE_CHECKING:
     from generator.rotation import Subject
 
 
-@dataclass(frozen=True, slots=True)
 class Guards:
-    """The arrivals of the longest cool-down of some subjects."""
+    """The arrivals of the longest cool-down of some subjects; what they brought is looked at once for all of these."""
 
-    base: Commit
-    now: datetime
-    arrivals: list[Arrival]
-    shallow: bool
+    def __init__(
+        self, base: Commit, now: datetime, arrivals: list[Arrival], names: list[str], *, shallow: bool
+    ) -> None:
+        self._base, self._now, self._arrivals, self._names, self._shallow = base, now, arrivals, names, shallow
+        self._turned: dict[str, frozenset[str]] = {}
+        self._moved: dict[str, dict[str, tuple[str, str]]] = {}
 
     def young(self, subject: Subject) -> str:
         """Say why a subject was rotated too short a time ago, empty where it was not."""
         for arrival in self._since(subject):
-            for name in subject.names:
-                path = firstkeys.path(name)
-                if path in arrival.paths and self._turned(arrival, path):
-                    return rotation.too_young(subject, arrival.commit, arrival.time, self.now)
+            if not self._keys(arrival).isdisjoint(subject.names):
+                return rotation.too_young(subject, arrival.commit, arrival.time, self._now)
         return ""
-
-    def _turned(self, arrival: Arrival, path: str) -> bool:
-        """Whether a commit brought another key; a first, an adopted and a rewrapped one do not count."""
-        after = told_at(self.base, arrival.commit, path)
-        before = told_at(self.base, arrival.parent, path) if arrival.parent else None
-        if after is None or before is None:
-            return False
-        return after.previous is not None and after.fingerprint != before.fingerprint
 
     def refuse_upgrade(self, subject: Subject) -> None:
         """Raise RefusedError where `cilium.version` changed within the cool-down, or a mesh has more than one."""
         changed: dict[str, tuple[str, str]] = {}
         for arrival in self._since(subject):
-            touched = self._touched(arrival, subject.names)
-            if not touched or arrival.parent is None:
-                continue
-            after, before = (
-                workspace.versions(Commit(self.base.objects, oid, "", self.base.place), touched)
-                for oid in (arrival.commit, arrival.parent)
-            )
-            moved = {name: (before[name], after[name]) for name in touched if name in before and name in after}
-            changed |= {name: pair for name, pair in moved.items() if pair[0] != pair[1]}
+            moved = self._versions(arrival)
+            changed |= {name: moved[name] for name in subject.names if name in moved}
         rotation.refuse_versions(subject, changed)
 
     def refuse_unknown(self, subject: Subject) -> None:
         """Raise RefusedError where a shallow clone begins within the cool-down: what was before is not known."""
-        if self.shallow and any(arrival.parent is None for arrival in self._since(subject)):
+        if self._shallow and any(arrival.parent is None for arrival in self._since(subject)):
             message = f"this clone is shallow and begins within the cool-down of {subject.label}"
             raise RefusedError(message, hint="git fetch --unshallow (in CI fetch-depth: 0)")
 
     def _since(self, subject: Subject) -> list[Arrival]:
-        return [arrival for arrival in self.arrivals if arrival.time > self.now - subject.cooldown]
+        return [arrival for arrival in self._arrivals if arrival.time > self._now - subject.cooldown]
 
-    @staticmethod
-    def _touched(arrival: Arrival, names: list[str]) -> list[str]:
+    def _keys(self, arrival: Arrival) -> frozenset[str]:
+        """Return the environments to which a commit brought another key."""
+        if arrival.commit not in self._turned:
+            paths = {firstkeys.path(name): name for name in self._names}
+            turned = (paths[path] for path in arrival.paths if path in paths and self._is_turned(arrival, path))
+            self._turned[arrival.commit] = frozenset(turned)
+        return self._turned[arrival.commit]
+
+    def _is_turned(self, arrival: Arrival, path: str) -> bool:
+        """Whether a commit brought another key; a first, an adopted and a rewrapped one do not count."""
+        before = told_at(self._base, arrival.parent, path) if arrival.parent else None
+        after = told_at(self._base, arrival.commit, path) if before is not None else None
+        if after is None or before is None:
+            return False
+        return after.previous is not None and after.fingerprint != before.fingerprint
+
+    def _versions(self, arrival: Arrival) -> dict[str, tuple[str, str]]:
+        """Return environment -> `cilium.version` before and after a commit that changed it."""
+        if arrival.commit not in self._moved:
+            touched = self._touched(arrival) if arrival.parent is not None else []
+            after, before = (
+                workspace.versions(Commit(self._base.objects, oid, "", self._base.place), touched) if touched else {}
+                for oid in (arrival.commit, arrival.parent or "")
+            )
+            moved = {name: (before[name], after[name]) for name in touched if name in before and name in after}
+            self._moved[arrival.commit] = {name: pair for name, pair in moved.items() if pair[0] != pair[1]}
+        return self._moved[arrival.commit]
+
+    def _touched(self, arrival: Arrival) -> list[str]:
         """Return the environments whose file a commit changed, all of them where it changed what they inherit."""
-        own = {workspace.path(name): name for name in names}
-        files = [path for path in arrival.paths if path.startswith(f"{workspace.FOLDER}/")]
+        files = {path for path in arrival.paths if path.startswith(f"{workspace.FOLDER}/")}
         if any(path.startswith(f"{workspace.GROUPS}/") or path == workspace.DEFAULTS for path in files):
-            return names
-        return [own[path] for path in files if path in own]
+            return self._names
+        return [name for name in self._names if workspace.path(name) in files]
 
 
 def guards(repository: Repository, base: Commit, subjects: Sequence[Subject], now: datetime) -> Guards:
     """Read once what the longest cool-down of the subjects needs."""
     longest = max((subject.cooldown for subject in subjects), default=timedelta())
-    folders = [workspace.FOLDER, *(firstkeys.path(name) for one in subjects for name in one.names)]
-    if len(folders) > _MANY:
-        folders = [workspace.FOLDER, "clusters"]
+    names = [name for one in subjects for name in one.names]
+    folders = [workspace.FOLDER, *(map(firstkeys.path, names) if len(names) <= _MANY else [tree.CLUSTERS])]
     arrivals = history.arrivals(repository.root, base.oid, now - longest, folders)
     shallow = any(arrival.parent is None for arrival in arrivals) and repository.is_shallow()
-    return Guards(base, now, arrivals, shallow)
+    return Guards(base, now, arrivals, names, shallow=shallow)
 
 
-_MANY = 20  # paths that git is given one by one
+_MANY: Final = 20  # paths that git is given one by one

@@ -23,6 +23,7 @@ class Branches:
     """The branches as they were when the run began."""
 
     def __init__(self, base: Base) -> None:
+        base.repository.check_identity()
         self._base = base
         self.refs = history.refs(base.repository.root)
         self._by_name = {ref.name: ref for ref in self.refs}
