@@ -105,7 +105,8 @@ class Repository:
         return os.fsdecode(result.stdout).rstrip("\n") if result.code == 0 else None
 
     def is_branch_name(self, name: str) -> bool:
-        return self._run("check-ref-format", "--branch", name).code == 0
+        result = self._run("check-ref-format", "--branch", name)
+        return result.code == 0 and os.fsdecode(result.stdout).strip() == name and name not in ("@", "HEAD")
 
     def check_identity(self) -> None:
         """Raise ToolError where git does not know in whose name to commit."""

@@ -52,6 +52,13 @@ class Ref:
         return self.short if self.name.startswith(HEADS) else self.short.partition("/")[2]
 
     @property
+    def dropping(self) -> str:
+        """The command that takes the branch away, where it is."""
+        if self.name.startswith(HEADS):
+            return f"git branch -D {self.short}"
+        return f"git push {self.short.partition('/')[0]} --delete {self.branch}"
+
+    @property
     def short(self) -> str:
         return self.name.removeprefix(HEADS).removeprefix(REMOTES)
 

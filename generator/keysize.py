@@ -54,20 +54,25 @@ def _edited(text: str, root: Node, size: int, *, last: bool) -> str:
         lines[node.line - 1] = f"{line[:start]}{size}{line[start + len(node.text) :]}"
         return "".join(lines)
     missing = _PATH[depth:]
-    if depth and (node.line, node.column) != (0, 0) and lines[node.line - 1][node.column - 1] == "{":
+    if depth and isinstance(node.value, dict) and lines[node.line - 1][node.column - 1 :].startswith("{"):
         flow = "".join(f"{key}: {{" for key in missing[:-1]) + f"{missing[-1]}: {size}" + "}" * (len(missing) - 1)
         line, start = lines[node.line - 1], node.column
         rest = line[start:]
         lines[node.line - 1] = f"{line[:start]}{flow}{'' if rest.lstrip().startswith('}') else ', '}{rest}"
         return "".join(lines)
-    indent = node.column - 1 if depth else 0
-    block = "".join(f"{' ' * (indent + 2 * step)}{key}:\n" for step, key in enumerate(missing[:-1]))
-    block += f"{' ' * (indent + 2 * (len(missing) - 1))}{missing[-1]}: {size}\n"
-    if depth:
-        lines.insert(_end(node) if last else node.line - 1, block)
-        return "".join(lines)
-    end = "" if not lines or lines[-1].endswith("\n") else "\n"
-    return "".join(lines) + end + block
+    if depth and node.value is None:  # a key without a value
+        indent, place = node.key_column + 1, node.key_line
+    elif depth:
+        behind = last and lines[_end(node) - 1].endswith("\n")
+        indent, place = node.column - 1, _end(node) if behind else node.line - 1
+    else:
+        indent, place = 0, len(lines)
+    end = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
+    block = [f"{' ' * (indent + 2 * step)}{key}:{end}" for step, key in enumerate(missing[:-1])]
+    block.append(f"{' ' * (indent + 2 * (len(missing) - 1))}{missing[-1]}: {size}{end}")
+    if place and not lines[place - 1].endswith("\n"):
+        lines[place - 1] += end
+    return "".join([*lines[:place], *block, *lines[place:]])
 
 
 def _end(node: Node) -> int:

@@ -135,10 +135,23 @@ def rows(turn: Turn, readers: Mapping[str, Groups]) -> list[Row]:
 def body(why: str, table: Sequence[Row], *, environment_files: bool = False) -> str:
     """Return the request's body: why, what turns, and what a reviewer should look at."""
     lines = [_COLUMNS, ("---",) * len(_COLUMNS), *(_cells(row) for row in table)]
-    shown = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    shown = _fitting([f"| {' | '.join(line)} |" for line in lines])
     also = ", and `keySize` in the environments" if environment_files else ""
     checks = "\n".join(f"- [ ] {check.replace('{also}', also)}" for check in _CHECKS)
     return f"{why}\n\n{shown}\n\nTo check:\n\n{checks}\n"
+
+
+def _fitting(lines: list[str]) -> str:
+    """Return as many lines as a request holds, and how many more there are."""
+    kept, size = 0, 0
+    while kept < len(lines) and (size := size + len(lines[kept]) + 1) <= _LONGEST:
+        kept += 1
+    more = len(lines) - kept
+    told = [f"\nand {more} more, which the commit's message names"] if more else []
+    return "\n".join([*lines[:kept], *told])
+
+
+_LONGEST: Final = 60_000  # characters; GitHub takes 65,536 in a request
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -151,5 +164,5 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"`{old.fingerprint}`" if old else "none",
         f"`{new.fingerprint}`",
         ages.words(new.created - old.created) if old else "",
-        "<br>".join(f"`{kind}: {who}`" for group in row.readers for kind, who in sorted(group)),
+        "<br>".join(f"`{kind}: {who}`" for group in row.readers for kind, who in sorted(group)).replace("|", "\\|"),
     )

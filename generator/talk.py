@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Final
 import click
 
 from generator.errors import KeyturnError, ManyRefusedError
-from generator.findings import InvalidError
+from generator.findings import InvalidError, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -141,6 +141,16 @@ def complain(error: KeyturnError) -> None:
         return
     for reason in error.reasons if isinstance(error, ManyRefusedError) else [error]:
         say(f"error: {reason}")
+
+
+def complain_all(errors: Sequence[KeyturnError]) -> None:
+    """Say what several parts of a command ended with, each finding once."""
+    findings = [finding for error in errors if isinstance(error, InvalidError) for finding in error.findings]
+    for finding in tidy(findings):
+        show(str(finding), err=True)
+    for error in errors:
+        if not isinstance(error, InvalidError):
+            complain(error)
 
 
 def complete_environments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str | CompletionItem]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from generator import firstkeys, history, rotation, secret, workspace, yamlio
 from generator.app.guards import guards
+from generator.app.openings import told_at
 from generator.errors import InputError, KeyturnError, RefusedError
 from generator.findings import InvalidError, errors, tidy
 
@@ -74,6 +75,7 @@ class Chooser:
     def __init__(self, base: Base, commit: Commit, wish: Wish, now: datetime, tell: Callable[[str], None]) -> None:
         self._base, self._commit, self._wish, self._now, self._tell = base, commit, wish, now, tell
         self._choice = Choice()
+        self._names: list[str] = []
 
     def choose(self, openings: Callable[[list[Subject]], Openings]) -> Choice:
         """Return what turns; `openings` is asked for what waits, once that matters."""
@@ -100,6 +102,7 @@ class Chooser:
         """Return what turns together with what was asked for.  Raises InvalidError where a named one is wrong."""
         wish = self._wish
         space = workspace.load(self._commit, wish.names)
+        self._names = space.names
         wrong = errors(space.findings, strict=False)
         if wish.names:
             if wrong:
@@ -153,6 +156,7 @@ class Chooser:
             try:
                 rotation.refuse_held(subject, held)
                 self._refuse_lost(held)
+                self._refuse_unread(subject, held)
             except KeyturnError as error:
                 self._choice.problems.append((subject.names, error))
             else:
@@ -166,6 +170,17 @@ class Chooser:
                 message = f"{path} stood in git until after {written[0].commit[:12]}, and its cluster may use that key"
                 raise RefusedError(message, hint=f"git restore --source={written[0].commit[:12]} {path}, and commit it")
 
+    def _refuse_unread(self, subject: Subject, held: Held) -> None:
+        """Raise RefusedError where a cluster holds a mesh's key and its environment does not say whose member it is."""
+        prints = {one.fingerprint for one in held.values() if one is not None}
+        for name in self._names if subject.mesh else ():
+            other = told_at(self._commit, self._commit.oid, firstkeys.path(name)) if name not in held else None
+            if other is not None and other.fingerprint in prints:
+                space = workspace.load(self._commit, [name])
+                if not space.environments:
+                    message = f"{name} holds the key of {subject.label}, and its environment cannot be read"
+                    raise RefusedError(message, hint=f"mend {workspace.path(name)}{self._commit.words}")
+
     def _wait(self, turning: Turning, found: Opening) -> None:
         subject = turning.subject
         if not self._wish.names:
@@ -174,7 +189,7 @@ class Chooser:
             self._choice.waiting.append((turning, found))
         else:
             message = f"a rotation of {subject.label} waits on {found.where}"
-            ways = f"keyturn rotate {subject.names[0]} --pr opens its request; git branch -D {found.where} drops it"
+            ways = f"keyturn rotate {subject.names[0]} --pr opens its request; {found.refs[0].dropping} drops it"
             self._choice.problems.append((subject.names, RefusedError(message, hint=ways)))
 
     def _guarded(self, turning: Turning, openings: Openings, guard: Guards) -> None:

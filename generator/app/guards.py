@@ -94,9 +94,10 @@ def guards(repository: Repository, base: Commit, subjects: Sequence[Subject], no
     longest = max((subject.cooldown for subject in subjects), default=timedelta())
     names = [name for one in subjects for name in one.names]
     folders = [workspace.FOLDER, *(map(firstkeys.path, names) if len(names) <= _MANY else [tree.CLUSTERS])]
-    arrivals = history.arrivals(repository.root, base.oid, now - longest, folders)
+    arrivals = history.arrivals(repository.root, base.oid, now - longest - _LATE, folders)
     shallow = any(arrival.parent is None for arrival in arrivals) and repository.is_shallow()
     return Guards(base, now, arrivals, names, shallow=shallow)
 
 
 _MANY: Final = 20  # paths that git is given one by one
+_LATE: Final = timedelta(days=7)  # git stops at the first older commit, and a clock may have been late

@@ -42,7 +42,7 @@ class Branches:
         return remote if history.is_ancestor(self._base.repository.root, local.commit, remote.commit) else local
 
     def refuse(self, branch: str, ours: set[str]) -> None:
-        """Raise RefusedError where a branch holds anything but what the base has, or what is ours to replace."""
+        """Raise RefusedError where a branch holds what the base has not, or is not ours to replace."""
         ref = self.local(branch)
         if ref is None:
             return
@@ -59,13 +59,18 @@ class Branches:
         return ref.commit if ref is not None and (ref.commit in ours or self._is_merged(ref)) else None
 
     def _is_merged(self, ref: Ref) -> bool:
-        return history.is_ancestor(self._base.repository.root, ref.commit, self._base.oid)
+        """Whether it is one of keyturn's that the base has; a branch of a person's stays where it is."""
+        return ref.branch.startswith(PREFIX) and history.is_ancestor(
+            self._base.repository.root, ref.commit, self._base.oid
+        )
 
 
 def check_name(base: Base, branch: str) -> None:
     """Raise InputError where git takes no branch of that name."""
     if not base.repository.is_branch_name(branch):
         raise InputError(f"--branch {branch} is no name of a branch", hint=f"such as {PREFIX}rotate-lab")
+    if branch in (base.branch, base.name):
+        raise InputError(f"--branch {branch} is what the request is for", hint=f"such as {PREFIX}rotate-lab")
 
 
 @dataclass(frozen=True, slots=True)

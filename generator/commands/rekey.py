@@ -15,7 +15,7 @@ from generator.talk import (
     OUTPUT,
     PR,
     REASON,
-    complain,
+    complain_all,
     complete_environments,
     say,
 )
@@ -65,8 +65,7 @@ def rekey(  # noqa: PLR0913 -- one a flag
     else:
         for line in report.rekeyed_lines(done):
             ctx.obj.answer(line)
-    for problem in done.problems:
-        complain(problem)
+    complain_all(done.problems)
     if dry_run and done.rewrapped:
         say("a dry run: nothing was written")
     if done.problems:

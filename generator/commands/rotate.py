@@ -19,7 +19,7 @@ from generator.talk import (
     PR,
     REASON,
     Talk,
-    complain,
+    complain_all,
     complete_environments,
     say,
 )
@@ -111,7 +111,6 @@ def _answer(talk: Talk, done: Rotated, output: str, *, dry_run: bool, pr: bool) 
     else:
         for line in report.rotated_lines(done):
             talk.answer(line)
-    for problem in done.problems:
-        complain(problem)
+    complain_all(done.problems)
     for line in report.rotated_notes(done, dry_run=dry_run, pr=pr):
         say(line)
