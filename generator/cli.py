@@ -30,8 +30,8 @@ from generator.talk import Talk, complain, say
 def cli(ctx: click.Context, root: Path | None, *, verbose: bool, quiet: bool) -> None:
     """Keep Cilium's transparent encryption in git.
 
-    Exit codes: 0 done or clean; 1 differences or an overdue key; 2 wrong input; 3 a tool is missing or failed, or keyturn refuses for
-    safety; 4 a bug; 130 interrupted.
+    Exit codes: 0 done or clean; 1 differences, or an overdue key; 2 wrong input; 3 a tool is missing or failed, or
+    keyturn refuses for safety; 4 a bug; 130 interrupted.
     """
     logging.basicConfig(format="keyturn: %(message)s", level=logging.INFO if verbose else logging.WARNING, force=True)
     ctx.obj = Talk(root, quiet)

@@ -47,8 +47,8 @@ def test_help_tells_what_each_exit_code_means(tmp_path: Path) -> None:
     told = " ".join(Repo(tmp_path).run("-h").out.split())
 
     assert (
-        "Exit codes: 0 done or clean; 1 differences; 2 wrong input; 3 a tool is missing or failed, or keyturn refuses "
-        "for safety; 4 a bug; 130 interrupted." in told
+        "Exit codes: 0 done or clean; 1 differences, or an overdue key; 2 wrong input; 3 a tool is missing or failed, "
+        "or keyturn refuses for safety; 4 a bug; 130 interrupted." in told
     )
 
 
