@@ -11,6 +11,7 @@ import shlex
 import shutil
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import quote
 
@@ -38,13 +39,13 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One that is there; `created` is RFC 3339."""
+    """One that is there."""
 
     id: str
     url: str
     is_open: bool
     is_merged: bool
-    created: str
+    created: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class GitHub(Forge):
                 str(one.get("url")),
                 one.get("state") == "OPEN",
                 one.get("state") == "MERGED",
-                str(one.get("createdAt")),
+                _time(one.get("createdAt")),
             )
             for one in self._listed(words)
             if not one.get("isCrossRepository")  # a fork's branch of the same name
@@ -189,9 +190,10 @@ class GitLab(Forge):
                 str(one.get("web_url")),
                 one.get("state") == "opened",
                 one.get("state") == "merged",
-                str(one.get("created_at")),
+                _time(one.get("created_at")),
             )
             for one in self._listed(words)
+            if one.get("source_project_id") == one.get("target_project_id")  # else a fork's branch of the same name
         ]
 
     def create(self, text: Text) -> str:
@@ -237,6 +239,15 @@ def find(root: Path, urls: Sequence[str], named: str | None) -> Forge:
     kind = named or next((kind for where in found for kind in KINDS if kind in where.host.lower()), "gitea")
     where = next((one for one in found if kind in one.host.lower()), found[0] if found else None)
     return _FORGES[kind](root, where)
+
+
+def _time(text: object) -> datetime:
+    """Read a time of a forge's; the newest there is where it tells none, so that nothing is taken for long ago."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return datetime.max.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _last_address(said: str) -> str:

@@ -21,8 +21,6 @@ _LOCAL: Final = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
     "GIT_CONFIG",
-    "GIT_CONFIG_COUNT",
-    "GIT_CONFIG_PARAMETERS",
     "GIT_DIR",
     "GIT_GLOB_PATHSPECS",
     "GIT_GRAFT_FILE",
@@ -92,7 +90,12 @@ class Repository:
     def commit(self, revision: str) -> str | None:
         """Return the object name of a commit, None where there is none by that name."""
         result = self._run("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")
-        return result.stdout.decode("ascii").strip() if result.code == 0 else None
+        name = os.fsdecode(result.stdout).strip()
+        return name if result.code == 0 and not name.startswith("^") else None
+
+    def has_ref(self, name: str) -> bool:
+        """Whether there is a ref of that whole name."""
+        return self._run("show-ref", "--verify", "--quiet", "--", name).code == 0
 
     def symbolic(self, ref: str) -> str | None:
         """Return what a symbolic ref such as HEAD names, None where it is none."""
@@ -207,7 +210,7 @@ def environment(*, network: bool = False) -> dict[str, str]:
 def last_line(stderr: bytes) -> str:
     """Return git's last line of complaint, where the first ones only advise."""
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1].removeprefix("fatal: ") if lines else "it says nothing"
+    return lines[-1].removeprefix("fatal: ").removeprefix("error: ") if lines else "it says nothing"
 
 
 def reason(stderr: bytes) -> str:

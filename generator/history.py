@@ -75,11 +75,11 @@ class Written:
 
 def arrivals(root: Path, base: str, since: datetime, folders: Sequence[str]) -> list[Arrival]:
     """Return what came to `base` since a time, newest first: merges by what they brought, not by whose work it was."""
-    found = _entries(
-        root,
+    words = (
         *("log", "--first-parent", "--diff-merges=first-parent", "--no-renames", "--relative", "--name-only"),
         *(f"--since=@{int(since.timestamp())}", "-z", f"--format={_START}%H%x00%P%x00%ct%x00", base, "--", *folders),
     )
+    found = (entry.split("\0") for entry in _text(git.output(root, *words)).split(_START)[1:])
     return [
         Arrival(commit, parents.partition(" ")[0] or None, _time(seconds), tuple(filter(None, _stripped(names))))
         for commit, parents, seconds, *names in found
@@ -88,21 +88,22 @@ def arrivals(root: Path, base: str, since: datetime, folders: Sequence[str]) -> 
 
 def pending(root: Path, base: str, trailer: str) -> list[Pending]:
     """Return the commits that are on a branch, local or remote-tracking, not on `base`, and have a trailer."""
-    found = _entries(
-        root,
-        *("log", "--encoding=UTF-8", f"--grep=^{trailer}: ", f"--format={_START}%H%x00%P%x00%S%x00%B%x00"),
-        *("--branches", "--remotes", "--not", base, "--"),
-    )
-    return [
-        Pending(commit, parents.partition(" ")[0] or None, ref, message) for commit, parents, ref, message, *_ in found
-    ]
+    words = ("log", "--encoding=UTF-8", "--basic-regexp", f"--grep=^{trailer}: ", "--format=%H%x00%P%x00%S%x00%B%x00")
+    found = _records(git.output(root, *words, "--branches", "--remotes", "--not", base, "--"))
+    return [Pending(commit, parents.partition(" ")[0] or None, ref, message) for commit, parents, ref, message in found]
 
 
 def refs(root: Path) -> list[Ref]:
     """Return every branch, local ones first."""
     shown = "%(refname)%00%(objectname)%00%(worktreepath)"
     words = ("for-each-ref", f"--format={shown}", HEADS.rstrip("/"), REMOTES.rstrip("/"))
-    return [Ref(*line.split("\0")) for line in _text(git.output(root, *words)).splitlines()]
+    return [Ref(*line.split("\0")) for line in _text(git.output(root, *words)).split("\n")[:-1]]
+
+
+def containing(root: Path, commit: str) -> set[str]:
+    """Return the whole names of the branches that have a commit."""
+    words = ("for-each-ref", "--format=%(refname)", f"--contains={commit}", HEADS.rstrip("/"), REMOTES.rstrip("/"))
+    return set(_text(git.output(root, *words)).split("\n")[:-1])
 
 
 def is_ancestor(root: Path, commit: str, of: str) -> bool:
@@ -111,17 +112,20 @@ def is_ancestor(root: Path, commit: str, of: str) -> bool:
 
 def written(root: Path, revision: str, path: str) -> list[Written]:
     """Return the commits that wrote a file, newest first."""
-    shown = f"--format={_START}%H%x00%ct%x00%an <%ae>%x00%B%x00"
-    words = ("log", "--encoding=UTF-8", "--no-renames", "--diff-filter=AM", shown, revision, "--", path)
-    return [
-        Written(commit, _time(seconds), author, message)
-        for commit, seconds, author, message, *_ in _entries(root, *words)
-    ]
+    words = ("log", "--encoding=UTF-8", "--no-renames", "--diff-filter=AM", "--format=%H%x00%ct%x00%an <%ae>%x00%B%x00")
+    found = _records(git.output(root, *words, revision, "--", f":(literal){path}"))
+    return [Written(commit, _time(seconds), author, message) for commit, seconds, author, message in found]
 
 
-def _entries(root: Path, *words: str) -> Iterator[list[str]]:
-    for entry in _text(git.output(root, *words)).split(_START)[1:]:
-        yield entry.split("\0")
+def _records(output: bytes) -> Iterator[tuple[str, str, str, str]]:
+    """Yield four fields at a time; no message has a NUL."""
+    fields = _text(output).split("\0")
+    for start in range(0, len(fields) - _FIELDS, _FIELDS):
+        first, *others = fields[start : start + _FIELDS]
+        yield first.lstrip("\n"), others[0], others[1], others[2]
+
+
+_FIELDS: Final = 4
 
 
 def _stripped(names: Sequence[str]) -> Iterator[str]:

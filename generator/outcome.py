@@ -139,6 +139,14 @@ class Turned:
 
 
 @dataclass(frozen=True, slots=True)
+class Logged:
+    """The keys that came, newest first; where the clone is `shallow`, there may be more before them."""
+
+    keys: list[Turned]
+    shallow: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Adopted:
     """A key that was taken over from a cluster, and what a person should know of it."""
 

@@ -48,6 +48,12 @@ def reason(message: str) -> str:
     return " ".join((text or subject).split())
 
 
+def why(message: str) -> str:
+    """Return what stands in a commit message between subject and trailers."""
+    subject, _, rest = message.strip().partition("\n\n")
+    return rest.rpartition("\n\n")[0] or subject
+
+
 def _is_trailers(paragraph: str) -> bool:
     return all(re.match(r"[A-Za-z][A-Za-z-]*: ", line) for line in paragraph.splitlines())
 
@@ -63,7 +69,12 @@ def title(turns: Sequence[Turn]) -> str:
     if len(turns) == 1:
         turn = turns[0]
         return f"{turn.subject.label}: rotate IPsec key {turn.old.key_id} -> {turn.issue.key.id}"
-    return f"together: rotate the IPsec keys of {sum(len(turn.subject.names) for turn in turns)} environments"
+    return together(sum(len(turn.subject.names) for turn in turns))
+
+
+def together(count: int) -> str:
+    """Return the title for the keys of several environments at once."""
+    return f"together: rotate the IPsec keys of {count} environments"
 
 
 def message(turns: Sequence[Turn]) -> str:

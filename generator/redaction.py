@@ -8,8 +8,7 @@ from typing import Final
 _SENSITIVE: Final = re.compile(
     r"[0-9a-fA-F]{16,}"  # half of the shortest key
     r"|AGE-SECRET-KEY-[0-9A-Z-]+"
-    r"|(?<=://)[^/@\s]*:[^/@\s]*(?=@)"  # user and password in an address
-    r"|(?<=://)[^/@\s]+(?=@)"  # or a token alone
+    r"|(?<=://)[^/\s]+(?=@)"  # user and password in an address, or a token
     r"|(?<=\?)[^\s?]*=[^\s]*"  # and what stands behind a question mark
     r"|[A-Za-z0-9+=]{40,}"  # base64
 )

@@ -26,9 +26,12 @@ class PushRefusedError(ToolError):
 
 
 def default(repository: Repository) -> str | None:
-    """Return the remote that requests go to: `origin`, or the only one."""
+    """Return the remote that requests go to: `origin`, or the only one, or git's own choice among several."""
     names = repository.remotes()
-    return "origin" if "origin" in names else names[0] if len(names) == 1 else None
+    if "origin" in names or len(names) <= 1:
+        return "origin" if "origin" in names else next(iter(names), None)
+    chosen = repository.setting("checkout.defaultRemote")
+    return chosen if chosen in names else None
 
 
 def head(repository: Repository, remote: str) -> str | None:
@@ -46,19 +49,22 @@ def fetch(repository: Repository, remote: str) -> str | None:
 
     What is gone there of keyturn's branches is forgotten here too.  Raises ToolError where the remote cannot be had.
     """
-    ours = f"+{HEADS}{PREFIX}*:{REMOTES}{remote}/{PREFIX}*"
-    asked = git.run(repository.root, "config", "--get-all", f"remote.{remote}.fetch").stdout
-    words = [*os.fsdecode(asked).split(), ours]
-    if not asked.strip():
-        words.insert(0, f"+{HEADS}*:{REMOTES}{remote}/*")
-    _network(repository, "fetch", "--quiet", "--", remote, *words)
     listed = _network(repository, "ls-remote", "--symref", "--", remote, "HEAD", f"{HEADS}{PREFIX}*")
-    there = {line.partition("\t")[2] for line in listed.splitlines()}
+    there = {line.partition("\t")[2] for line in listed.split("\n")}
+    match = re.search(rf"(?m)^ref: {HEADS}(\S+)\tHEAD$", listed)
+    main = match[1] if match and "HEAD" in there else None
+    asked = git.run(repository.root, "config", "--get-all", f"remote.{remote}.fetch").stdout
+    words = os.fsdecode(asked).split() or [_mirrored(remote, "*")]
+    words += [_mirrored(remote, f"{PREFIX}*"), *([_mirrored(remote, main)] if main else [])]
+    _network(repository, "fetch", "--quiet", "--", remote, *dict.fromkeys(words))
     for name in _names(repository, f"{REMOTES}{remote}/{PREFIX}"):
         if name.replace(f"{REMOTES}{remote}/", HEADS, 1) not in there:
             git.output(repository.root, "update-ref", "-d", name)
-    match = re.search(rf"(?m)^ref: {HEADS}(\S+)\tHEAD$", listed)
-    return match[1] if match else None
+    return main
+
+
+def _mirrored(remote: str, branch: str) -> str:
+    return f"+{HEADS}{branch}:{REMOTES}{remote}/{branch}"
 
 
 def _names(repository: Repository, prefix: str) -> list[str]:
@@ -107,5 +113,9 @@ def _complaint(stderr: bytes) -> str:
     """Return the line that says why, without what could be a password: git says it among much else."""
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     telling = [line for line in lines if re.match(r"(remote: )?(error|fatal|ERROR)\b|! \[", line)]
-    said = telling or lines or ["it says nothing"]
-    return redact(re.sub(r"^(remote: )?(error|fatal): ", "", said[0]))
+    said = (telling or lines or ["it says nothing"])[0]
+    if match := re.fullmatch(r"! \[.*\((.*)\)", said):  # which commit was pushed where is known
+        return redact(match[1])
+    if said.startswith("error: failed to push some refs") and said != lines[0]:
+        said = lines[lines.index(said) - 1]  # what a hook of the user's said
+    return redact(re.sub(r"^(remote: )?(error|fatal|ERROR): ", "", said))

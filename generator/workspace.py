@@ -171,14 +171,15 @@ def _stems(source: Source, folder: str, strays: list[Finding]) -> Iterator[str]:
         elif dot and suffix == "yml":
             hint = f"git mv {path} {path.removesuffix('.yml')}.yaml"
             strays.append(Finding(path, 0, 0, "stray-file", "error", "the file is not read", hint))
-        elif dot and suffix == "yaml" and _is_name(stem):
+        elif dot and suffix == "yaml" and is_name(stem):
             yield stem
         elif dot and suffix == "yaml":
             message = f"the name {stem!r} is no DNS label"
             strays.append(Finding(path, 0, 0, "name", "error", message, "rename it: a-z, 0-9 and -, at most 63"))
 
 
-def _is_name(stem: str) -> bool:
+def is_name(stem: str) -> bool:
+    """Whether an environment may have that name."""
     try:
         NAME.read(Node(stem), "", [])
     except WrongError:

@@ -49,6 +49,9 @@ def resolve(root: Path, named: str | None, *, fetch: bool = False) -> Base:
         return Base(repository, oid, named, remote, _branch(repository, named, remote) or branch)
     if there is not None and (oid := repository.commit(f"{REMOTES}{there}")) is not None:
         return Base(repository, oid, there, remote, branch)
+    if fetch and remote:
+        message = f"{remote} does not tell its default branch, or has none yet"
+        raise RefusedError(message, hint=f"git push {remote} your main branch first, or say --base")
     current = repository.symbolic("HEAD")
     oid = repository.commit("HEAD")
     if oid is None:
@@ -62,7 +65,7 @@ def _branch(repository: Repository, named: str, remote: str | None) -> str | Non
     for prefix in (f"{REMOTES}{remote}/", HEADS):
         short = named.removeprefix(f"{remote}/") if prefix != HEADS else named
         full = named if named.startswith(prefix) else f"{prefix}{short}"
-        if repository.commit(full) is not None:
+        if repository.has_ref(full) and full != f"{prefix}HEAD":
             return full.removeprefix(prefix)
     return None
 

@@ -9,7 +9,7 @@ from generator.app.openings import told_at
 from generator.commits import Commit
 from generator.errors import InputError, RefusedError
 from generator.objects import Objects
-from generator.outcome import Turned
+from generator.outcome import Logged, Turned
 from generator.shapes import nearest
 from generator.worktree import WorkTree
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def log(root: Path, name: str) -> list[Turned]:
+def log(root: Path, name: str) -> Logged:
     """Return every key that HEAD's history has brought, newest first; what was only rewrapped is no new one.
 
     Raises InputError where git never had a Secret of that name, RefusedError outside git and before a commit.
     """
     repository = git.find(root)
     head = repository.commit("HEAD") if repository else None
-    if head is None:
+    if repository is None or head is None:
         raise RefusedError(f"{root} has no git history", hint="git init, and commit")
     path = firstkeys.path(name)
-    written = history.written(root, head, path)
+    written = history.written(root, head, path) if workspace.is_name(name) else []
     if not written:
         close = nearest(name, workspace.names(WorkTree(root)))
         hint = f"did you mean {close}?" if close not in (None, name) else "commit its Secret first"
@@ -40,4 +40,4 @@ def log(root: Path, name: str) -> list[Turned]:
             if told is not None and (not found or found[-1].fingerprint != told.fingerprint):
                 why = proposal.reason(commit.message)
                 found.append(Turned(commit.time, told.key_id, told.fingerprint, commit.author, commit.commit, why))
-    return found[::-1]
+    return Logged(found[::-1], shallow=repository.is_shallow())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from generator import ages, forge, history, objects, remotes
+from generator import forge, history, objects, remotes
 from generator.errors import InputError, RefusedError, ToolError
 from generator.history import HEADS, REMOTES
 from generator.rotation import PREFIX
@@ -112,7 +112,7 @@ class Publisher:
         where = forge.find(self.base.repository.root, urls, self.kind)
         found = where.requests(text.branch) if where.has_tool else []
         there = next((one for one in found if one.is_open), None)
-        closed = [one for one in found if not (one.is_open or one.is_merged) and one.created >= ages.stamp(since)]
+        closed = [one for one in found if not (one.is_open or one.is_merged) and one.created >= since]
         if there is None and closed:
             hint = f"reopen it, or git branch -D {text.branch} and rotate with another --branch"
             raise RefusedError(f"{closed[0].url} was closed by a person", hint=hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from generator import creation, firstkeys, forge, proposal, remotes, yamlio
+from generator import creation, firstkeys, forge, proposal, remotes, workspace, yamlio
 from generator.app import publish
 from generator.app.openings import told_at
 from generator.errors import RefusedError, ToolError
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from generator.app.base import Base
-    from generator.app.choosing import Turning
     from generator.app.openings import Opening, Openings
     from generator.commits import Commit
 
@@ -46,22 +45,28 @@ class Requests:
         push = remotes.Push(self.base.remote, branch, commit, self.branches.instead_of(branch, ours))
         return publish.Publisher(self.base, self.kind, self.tell).publish(text, push, since)
 
-    def ask_again(self, opening: Opening, rows: Sequence[proposal.Row], since: datetime) -> str | None:
-        """Ask for a rotation that waits already; return the request's address."""
-        ref = opening.refs[0]
-        title, _, rest = opening.message.strip().partition("\n\n")
-        words = title, proposal.body(rest.rpartition("\n\n")[0] or title, rows)
-        return self.ask(ref.branch, ref.commit, words, since, set())
+    def ask_again(
+        self, branch: str, openings: Sequence[Opening], rows: Sequence[proposal.Row], since: datetime
+    ) -> str | None:
+        """Ask for what waits on a branch already; return the request's address."""
+        tip = self.branches.tip(branch)
+        messages = list(dict.fromkeys(opening.message for opening in openings))
+        title = messages[0].partition("\n")[0] if len(messages) == 1 else proposal.together(len(rows))
+        words = title, proposal.body("\n\n".join(map(proposal.why, messages)), rows)
+        return self.ask(branch, tip.commit if tip else openings[0].commit, words, since, set())
 
-    @staticmethod
-    def rows(source: Commit, turning: Turning, opening: Opening) -> list[proposal.Row]:
-        """Return what a rotation that waits turns, as its commit tells."""
-        mesh = turning.subject.mesh
-        return [
-            proposal.Row(name, mesh, turning.held[name], after, readers_at(source, opening.commit, name))
-            for name in turning.subject.names
-            if (after := told_at(source, opening.commit, firstkeys.path(name))) is not None
-        ]
+
+def waiting(source: Commit, opening: Opening) -> proposal.Row | None:
+    """Return what a rotation that waits turns, as its commit tells; None where that cannot be read."""
+    name = opening.trailer.environment
+    path = firstkeys.path(name)
+    after = told_at(source, opening.commit, path)
+    if after is None:
+        return None
+    space = workspace.load(source, [name])
+    mesh = next((one.cluster.mesh for one in space.environments), None)
+    before = told_at(source, source.oid, path)
+    return proposal.Row(name, mesh, before, after, readers_at(source, opening.commit, name))
 
 
 def readers_at(source: Commit, commit: str, name: str) -> creation.Groups:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from generator import ages, proposal, rotation
+from generator import ages, firstkeys, proposal, rotation
 from generator.app import base as bases
 from generator.app import publish, sealing, turning
 from generator.app.choosing import Chooser, Wish
-from generator.app.openings import Openings
-from generator.app.requests import Requests
+from generator.app.openings import Openings, told_at
+from generator.app.requests import Requests, waiting
 from generator.errors import InputError, KeyturnError, ManyRefusedError, RefusedError
 from generator.outcome import Rotated, Rotation
 from generator.progress import Step, untold
@@ -74,6 +74,7 @@ class _Run:
         self._how = turning.How(now, options.reason, options.key_size, options.token_bytes, options.jobs)
         self._branches = publish.Branches(base)
         self._requests = Requests(base, self._branches, options.forge, options.tell)
+        self._follows = False  # whether the commit follows what waits on its branch
         self._done = Rotated(base.oid, base.name)
 
     def run(self) -> Rotated:
@@ -87,8 +88,7 @@ class _Run:
             self._together(choice)
         else:
             self._alone(self._limited(choice) if wish.pr else choice.turning)
-        for one, opening in choice.waiting:
-            self._again(one, opening)
+        self._again(choice)
         if not (choice.turning or choice.waiting or choice.skipped or choice.problems):
             done.note = _next(choice, self._how.now)
         return done
@@ -169,6 +169,7 @@ class _Run:
                 raise one
             made.append(one)
         stack = self._openings.stack
+        self._follows = stack is not None
         commit = self._write(branch, stack or self._base.oid, made)
         done = [self._rotation(one.turn, branch, commit) for one in made]
         since = min(one.oldest for one in choice.turning)
@@ -208,42 +209,64 @@ class _Run:
         if not self._options.wish.pr or commit is None:
             return done
         turns = [one.turn for one in made]
-        rows = [row for one in made for row in proposal.rows(one.turn, one.readers)]
-        whys = "\n".join(dict.fromkeys(turn.why for turn in turns))
-        body = proposal.body(whys, rows, environment_files=self._options.key_size is not None)
+        before = self._on(done[0].branch) if self._follows else []
+        rows = [row for opening in before if (row := waiting(self._commit, opening)) is not None]
+        rows += [row for one in made for row in proposal.rows(one.turn, one.readers)]
+        whys = [*(proposal.why(opening.message) for opening in before), *(turn.why for turn in turns)]
+        body = proposal.body("\n".join(dict.fromkeys(whys)), rows, environment_files=self._options.key_size is not None)
+        title = proposal.together(len(rows)) if before else proposal.title(turns)
         try:
-            url = self._requests.ask(done[0].branch, commit, (proposal.title(turns), body), since, ours)
+            url = self._requests.ask(done[0].branch, commit, (title, body), since, ours)
         except KeyturnError as error:
             self._done.problems.append(error)
             return done
         return [replace(one, pull_request=url) for one in done]
 
-    def _again(self, one: Turning, opening: Opening) -> None:
-        """Ask for what waits already, without a new key."""
-        ref = opening.refs[0]
-        url = None
-        rows = self._requests.rows(self._commit, one, opening)
-        if not self._options.dry_run:
-            try:
-                url = self._requests.ask_again(opening, rows, one.oldest)
-            except KeyturnError as error:
-                self._done.problems.append(error)
-        self._options.tell(f"{ref.short} waits already: no new key")
-        before, after = rows[0].before, rows[0].after
-        subject = one.subject
-        found = Rotation(
-            subject.names,
-            subject.mesh,
-            before.key_id if before else after.key_id,
-            after.key_id,
-            before.fingerprint if before else None,
-            after.fingerprint,
-            after.created,
-            ref.branch,
-            ref.commit,
-            url,
-        )
-        self._done.rotations.append(found)
+    def _again(self, choice: Choice) -> None:
+        """Ask for what waits already, without a new key: once for each branch."""
+        branches: dict[str, list[tuple[Turning, Opening]]] = {}
+        for one, opening in choice.waiting:
+            branches.setdefault(opening.refs[0].branch, []).append((one, opening))
+        for branch, group in branches.items():
+            self._options.tell(f"{group[0][1].where} waits already: no new key")
+            asked = {one.branch: one.pull_request for one in self._done.rotations}
+            url = asked[branch] if branch in asked else self._ask_again(branch, group)
+            self._done.rotations += [_waiting(self._commit, one, opening, url) for one, opening in group]
+
+    def _ask_again(self, branch: str, group: list[tuple[Turning, Opening]]) -> str | None:
+        if self._options.dry_run:
+            return None
+        openings = self._on(branch)
+        rows = [row for opening in openings if (row := waiting(self._commit, opening)) is not None]
+        try:
+            return self._requests.ask_again(branch, openings, rows, min(one.oldest for one, _ in group))
+        except KeyturnError as error:
+            self._done.problems.append(error)
+            return None
+
+    def _on(self, branch: str) -> list[Opening]:
+        """Return what waits on a branch."""
+        return [one for one in self._openings.every() if not one.stale and one.refs[0].branch == branch]
+
+
+def _waiting(source: Commit, turning: Turning, opening: Opening, url: str | None) -> Rotation:
+    """Return a rotation that an earlier run made."""
+    subject, trailer = turning.subject, opening.trailer
+    turn = next(told for told in turning.held.values() if told is not None)
+    prints = {told.fingerprint if told else None for told in turning.held.values()}
+    made = told_at(source, opening.commit, firstkeys.path(trailer.environment))
+    return Rotation(
+        subject.names,
+        subject.mesh,
+        turn.key_id,
+        trailer.key_id,
+        turn.fingerprint if len(prints) == 1 else None,
+        trailer.fingerprint,
+        made.created if made else None,
+        opening.refs[0].branch,
+        opening.commit,
+        url,
+    )
 
 
 def _all(problems: list[KeyturnError]) -> KeyturnError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from generator.talk import OUTPUT, Talk, complete_environments
+from generator.talk import OUTPUT, Talk, complete_environments, say
 
 
 @click.command()
@@ -19,8 +19,10 @@ def log(talk: Talk, environment: str, output: str) -> None:
     from generator import report
     from generator.app import log as app
 
-    turned = app.log(talk.find_root(), environment)
+    logged = app.log(talk.find_root(), environment)
     if output == "json":
-        click.echo(report.as_json(report.log_json(environment, turned)))
+        click.echo(report.as_json(report.log_json(environment, logged.keys)))
     else:
-        talk.show_table(*report.log_table(turned))
+        talk.show_table(*report.log_table(logged.keys))
+    if logged.shallow:
+        say("this clone is shallow, and keys may have come before it begins; git fetch --unshallow")
