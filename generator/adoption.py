@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from generator import keys, secret, yamlio
+from generator import ages, keys, secret, yamlio
 from generator.cilium import SECRET_NAME
 from generator.errors import InputError
 
 if TYPE_CHECKING:
     from generator.keys import Key
     from generator.nodes import Node
-
-_STAMP: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +72,6 @@ def _key(text: str) -> Key:
 def _created(root: Node) -> datetime | None:
     node = root.get("metadata.creationTimestamp")
     try:
-        return datetime.strptime(str(node.value), _STAMP).replace(tzinfo=UTC) if node is not None else None
+        return datetime.strptime(str(node.value), ages.RFC3339).replace(tzinfo=UTC) if node is not None else None
     except ValueError:
         return None

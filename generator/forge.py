@@ -63,11 +63,14 @@ def address(url: str) -> Address | None:
     """Read a remote's address in any of git's forms, without who logs in; None for a folder."""
     if match := re.fullmatch(r"(https?|ssh|git)://(?:[^/]*@)?(\[[^]/]+\]|[^/:]+)(:[0-9]*)?/+(.+?)(?:\.git)?/*", url):
         port = match[3] or "" if match[1].startswith("http") else ""  # ssh's port is not the web's
-        return Address(match[2] + port, match[4])
+        return Address(_PAGES.get(match[2], match[2]) + port, match[4])
     if match := re.fullmatch(r"(?:([^@/:]+)@)?(\[[^]/]+\]|[^/:@]+):/*(.+?)(?:\.git)?/*", url):
         is_host = match[1] or "." in match[2] or match[2] == "localhost"  # else it may be a name for a folder
         return Address(match[2], match[3]) if is_host and not match[3].startswith("\\") else None
     return None
+
+
+_PAGES: Final = {"ssh.github.com": "github.com", "altssh.gitlab.com": "gitlab.com"}  # ssh by the port of https
 
 
 class Forge(ABC):

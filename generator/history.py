@@ -65,9 +65,10 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A commit that wrote a file."""
+    """A commit that wrote a file; one without a parent is a root, or where a shallow clone begins."""
 
     commit: str
+    parent: str | None
     time: datetime
     author: str
     message: str
@@ -89,7 +90,7 @@ def arrivals(root: Path, base: str, since: datetime, folders: Sequence[str]) -> 
 def pending(root: Path, base: str, trailer: str) -> list[Pending]:
     """Return the commits that are on a branch, local or remote-tracking, not on `base`, and have a trailer."""
     words = ("log", "--encoding=UTF-8", "--basic-regexp", f"--grep=^{trailer}: ", "--format=%H%x00%P%x00%S%x00%B%x00")
-    found = _records(git.output(root, *words, "--branches", "--remotes", "--not", base, "--"))
+    found = _records(git.output(root, *words, "--branches", "--remotes", "--not", base, "--"), 4)
     return [Pending(commit, parents.partition(" ")[0] or None, ref, message) for commit, parents, ref, message in found]
 
 
@@ -110,22 +111,23 @@ def is_ancestor(root: Path, commit: str, of: str) -> bool:
     return git.run(root, "merge-base", "--is-ancestor", commit, of).code == 0
 
 
-def written(root: Path, revision: str, path: str) -> list[Written]:
-    """Return the commits that wrote a file, newest first."""
-    words = ("log", "--encoding=UTF-8", "--no-renames", "--diff-filter=AM", "--format=%H%x00%ct%x00%an <%ae>%x00%B%x00")
-    found = _records(git.output(root, *words, revision, "--", f":(literal){path}"))
-    return [Written(commit, _time(seconds), author, message) for commit, seconds, author, message in found]
+def written(root: Path, revision: str, path: str, *, top: bool = False) -> list[Written]:
+    """Return the commits that wrote a file, newest first; `path` is from the root, or from the repository's `top`."""
+    shown = "--format=%H%x00%P%x00%ct%x00%an <%ae>%x00%B%x00"
+    words = ("log", "--encoding=UTF-8", "--no-renames", "--diff-filter=AM", shown)
+    found = _records(git.output(root, *words, revision, "--", f":(literal{',top' if top else ''}){path}"), 5)
+    return [
+        Written(commit, parents.partition(" ")[0] or None, _time(seconds), author, message)
+        for commit, parents, seconds, author, message in found
+    ]
 
 
-def _records(output: bytes) -> Iterator[tuple[str, str, str, str]]:
-    """Yield four fields at a time; no message has a NUL."""
+def _records(output: bytes, count: int) -> Iterator[list[str]]:
+    """Yield so many fields at a time; no message has a NUL."""
     fields = _text(output).split("\0")
-    for start in range(0, len(fields) - _FIELDS, _FIELDS):
-        first, *others = fields[start : start + _FIELDS]
-        yield first.lstrip("\n"), others[0], others[1], others[2]
-
-
-_FIELDS: Final = 4
+    for start in range(0, len(fields) - count, count):
+        first, *others = fields[start : start + count]
+        yield [first.lstrip("\n"), *others]
 
 
 def _stripped(names: Sequence[str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyrage
 
-from generator import files
+from generator import ages, files
 from generator.errors import RefusedError, ToolError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def make(file: Path) -> str:
     """Write a new identity, for the owner's eyes only, as age-keygen does; return its public half."""
     identity = pyrage.x25519.Identity.generate()
     public = str(identity.to_public())
-    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    created = ages.stamp(datetime.now(UTC))
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     files.create(file, f"# created: {created}\n# public key: {public}\n{identity}\n".encode(), 0o600)
     return public

@@ -180,7 +180,8 @@ def point(root: Path, ref: str, new: str, old: str | None) -> None:
     words = ("update-ref", "-m", "keyturn", ref, new, old or "0" * len(new))
     result = git.run(root, *words)
     if result.code != 0:
-        raise RefusedError(f"git does not let {ref} be written: {git.reason(result.stderr)}", hint="try it again")
+        hint = "another branch may be in the way: --branch names another, or run it again where somebody was faster"
+        raise RefusedError(f"git does not let {ref} be written: {git.reason(result.stderr)}", hint=hint)
 
 
 def _text(output: bytes) -> str:

@@ -22,7 +22,12 @@ _USUAL: Final = ("main", "master")  # default branches, where a remote was never
 
 
 class PushRefusedError(ToolError):
-    """The other side, or a hook on this one, did not take the branch."""
+    """The other side, or a hook on this one, did not take the branch.
+
+    `is_behind` where the other side has commits on it that this one lacks.
+    """
+
+    is_behind = False
 
 
 def default(repository: Repository) -> str | None:
@@ -92,7 +97,9 @@ def push(repository: Repository, push: Push, options: Sequence[str] = ()) -> str
     words = ("push", *lease, *given, "--", push.remote, f"{push.commit}:{ref}")
     result = git.run(repository.root, *words, network=True, seconds=git.PATIENCE)
     if result.code != 0:
-        raise PushRefusedError(f"{push.remote} did not take {push.branch}: {_complaint(result.stderr)}")
+        error = PushRefusedError(f"{push.remote} did not take {push.branch}: {_complaint(result.stderr)}")
+        error.is_behind = any(word in result.stderr for word in (b"non-fast-forward", b"fetch first", b"stale info"))
+        raise error
     return result.stderr.decode("utf-8", "replace")
 
 

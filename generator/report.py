@@ -162,7 +162,7 @@ def status_table(stood: Stood, now: datetime) -> tuple[list[str], list[list[str]
                 environment.encryption.type,
                 environment.cilium.version,
                 environment.gitops.engine,
-                str(told.key_id) if told else "",
+                str(told.key_id) if told else "none" if environment.encryption.type == "ipsec" else "",
                 f"{told.algorithm} {told.algorithm.key_bits}" if told else "",
                 ages.words(now - told.created) if told else "",
                 f"{due} OVERDUE" if one.overdue else due,

@@ -75,10 +75,6 @@ class Turn:
         return _any(self.held)
 
     @property
-    def files(self) -> list[str]:
-        return self.subject.names
-
-    @property
     def previous_fingerprint(self) -> str | None:
         """The fingerprint that every member had, None where they differed."""
         found = {told.fingerprint if told else None for told in self.held.values()}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from generator import keys
+from generator import ages, keys
 from generator.cilium import SECRET_KEY, SECRET_NAME
 from generator.emit import emit
 from generator.errors import InputError
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 HEADER: Final = "# Written once by keyturn; to change it: keyturn rotate\n"
 FILE: Final = f"secrets/{SECRET_NAME}.sops.yaml"
 ENCRYPTED: Final = "^(data|stringData)$"  # what sops encrypts: its own name is encrypted_regex
-
-
-_CREATED: Final = "%Y-%m-%dT%H:%M:%SZ"  # RFC 3339, UTC, seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ def _told(issue: Issue) -> dict[str, str]:
         "key-bits": str(used.key_bits),
         **{name: str(bits) for name, bits in sizes.items()},
         "fingerprint": issue.key.fingerprint(),
-        "created": issue.created.strftime(_CREATED),
+        "created": issue.created.strftime(ages.RFC3339),
         **({} if issue.previous is None else {"previous-key-id": str(issue.previous)}),
     }
 
@@ -113,7 +110,7 @@ _ANNOTATIONS: Final = {
 
 def _created(root: Node) -> datetime:
     try:
-        return datetime.strptime(annotation(root, "created"), _CREATED).replace(tzinfo=UTC)
+        return datetime.strptime(annotation(root, "created"), ages.RFC3339).replace(tzinfo=UTC)
     except ValueError:
         raise InputError("the Secret does not tell when its key was made") from None
 

@@ -44,6 +44,19 @@ _REPLACING: Final = frozenset(
 )
 
 
+_PLACES: Final = frozenset(
+    {
+        "AWS_CONFIG_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "GNUPGHOME",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "SOPS_AGE_KEY_FILE",
+        "SOPS_AGE_SSH_PRIVATE_KEY_FILE",
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Sops:
     """A usable sops, with the configuration it works by; `config` is a `.sops.yaml`."""
@@ -216,8 +229,15 @@ def _version(program: str, folder: Path) -> tuple[int, ...]:
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables for sops: credentials pass, what would replace recipients does not."""
-    kept = {name: value for name, value in given.items() if name not in _REPLACING}
+    """Return the variables for sops: credentials pass, what would replace recipients does not.
+
+    Where sops runs is not where its user is, so that places of files are made whole.
+    """
+    kept = {
+        name: str(Path(value).absolute()) if name in _PLACES and value else value
+        for name, value in given.items()
+        if name not in _REPLACING
+    }
     return {**_SHORT_RUN, **kept, "SOPS_DISABLE_VERSION_CHECK": "true"}
 
 

@@ -31,6 +31,8 @@ OUTPUT: Final = click.option(
 def _said(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
     if text is not None and not text.strip():
         raise click.BadParameter("it says nothing", ctx, param)
+    if text is not None and not text.isprintable() and any("\ud800" <= one <= "\udfff" for one in text):
+        raise click.BadParameter("it is not UTF-8", ctx, param)
     return text.strip() if text else None
 
 

@@ -339,14 +339,27 @@ def test_without_recipients_nothing_is_adopted(lab: Repo) -> None:
     assert said.startswith("no .sops.yaml says for whom the Secret is encrypted; ")
 
 
-def test_same_key_again_leaves_the_secret_as_it_stands(lab: Repo, home: Path) -> None:
+@pytest.mark.parametrize("key", [True, False], ids=["with a private key", "without"])
+def test_same_key_again_leaves_the_secret_as_it_stands(lab: Repo, home: Path, *, key: bool) -> None:
     adopt(lab, manifest())
     before = sealed.standing(lab)
-    sealed.shut(home)
+    if not key:
+        sealed.shut(home)
 
     ran = adopt(lab, manifest())
 
-    assert (ran, sealed.standing(lab)) == (Ran(0, "lab: the tree holds key 3 already\n", ""), before)
+    unknown = "no private key at hand reads the tree's key, so it is not known whether it has a + like the cluster's"
+    said = "" if key else f"keyturn: warning: {unknown}\n"
+    assert (ran, sealed.standing(lab)) == (Ran(0, "lab: the tree holds key 3 already\n", said), before)
+
+
+def test_same_key_with_another_plus_is_never_overwritten(lab: Repo) -> None:
+    adopt(lab, manifest())
+
+    said = refused(lab, manifest(replace(KEY, per_tunnel=not KEY.per_tunnel).line()), code=3)
+
+    reason = f"{SECRET} holds that key with another +, which would change every derived key"
+    assert said == f"{reason}; rm {SECRET}, then adopt again"
 
 
 @pytest.mark.parametrize("other", [replace(KEY, id=4), sealed.key(3, start=0x11)], ids=["id", "material"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -151,7 +152,7 @@ def test_sops_is_asked_for_one_file_and_not_told_other_recipients(
 
     data = gate(mesh.root, program).decrypt(mesh.root / SECRET)
 
-    words = f"decrypt --input-type yaml --output-type yaml {SECRET} in {mesh.root}, mine, true\n"
+    words = f"decrypt --input-type yaml --output-type yaml {SECRET} in {mesh.root}, {os.path.abspath('mine')}, true\n"
     assert data == words.encode()
 
 

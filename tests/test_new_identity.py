@@ -240,7 +240,7 @@ def test_protected_environment_is_refused_under_recipients_that_nobody_chose(lab
 
     message = (
         "keyturn: error: production is protected, and .sops.yaml has one recipient that nobody chose; "
-        f"choose the recipients, and take the first lines of .sops.yaml out\n"
+        "choose the recipients, and take the first lines of .sops.yaml out\n"
     )
     assert ran == Ran(3, "", message)
     assert rig.standing(lab.root, without=(".git",)) == before

@@ -231,7 +231,7 @@ def test_secret_whose_readers_are_right_is_skipped(lab: Lab) -> None:
 
     ran, found = rekey(lab, "lab"), answer(lab, "lab", "two")
 
-    reason = "its recipients are those of .sops.yaml"
+    reason = "its recipients are those of .sops.yaml in main"
     assert ran == Ran(0, f"lab: skipped, {reason}\n", "")
     assert found["skipped"] == [{"environment": name, "reason": reason} for name in ("lab", "two")]
     assert (found["rewrapped"], turned.branches(lab)) == ([], [])
@@ -336,7 +336,7 @@ def test_merged_branch_gives_way_to_the_next_one(lab: Lab) -> None:
     done = rekey(lab, "lab")
     lab.ask("alice", "carol")
 
-    assert done.out == "lab: skipped, its recipients are those of .sops.yaml\n"
+    assert done.out == "lab: skipped, its recipients are those of .sops.yaml in main\n"
     assert (rekey(lab, "lab").code, lab.reads("carol")) == (0, True)
 
 

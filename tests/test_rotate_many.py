@@ -71,7 +71,9 @@ def test_named_ones_get_a_branch_each_whatever_order_they_are_named_in(labs: Rep
     ran = turned.rotate(labs, "c", "a", "c")
 
     lines = [f"{name}: IPsec key 1 -> 2 on {branch(name)} at {turned.tip(labs, branch(name))[:12]}\n" for name in "ac"]
-    said = f"keyturn: from main; look at it with git show {branch('a')}; next: push, and open requests; --pr does both\n"
+    said = (
+        f"keyturn: from main; look at it with git show {branch('a')}; next: push, and open requests; --pr does both\n"
+    )
     assert (ran, turned.branches(labs)) == (Ran(0, "".join(lines), said), [branch("a"), branch("c")])
 
 

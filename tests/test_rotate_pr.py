@@ -210,7 +210,8 @@ def test_closed_request_is_a_persons_word_and_stays_closed(forge: Forge, tool: s
 
     line = stuck(forge)
 
-    hint = f"reopen it, or git branch -D {BRANCH} and rotate with another --branch"
+    drop = f"git branch -D {BRANCH}; git push origin --delete {BRANCH}"
+    hint = f"reopen it; or, for another key: {drop}, then rotate with another --branch"
     assert (line, forge.there()) == (f"{FIRST[tool]} was closed by a person; {hint}", {})
     assert (forge.verbs, [one["state"] for one in forge.requests()]) == ([f"{VERB[tool]} list"], ["closed"])
 
@@ -281,7 +282,7 @@ def test_runner_with_a_fresh_clone_each_time_makes_no_second_request(forge: Forg
 
 def test_no_more_requests_than_the_limit_are_open_at_a_time(forge: Forge) -> None:
     forges.at(forge, "gh")
-    waits = "waits for the next run: --limit 2 requests are open at a time"
+    waits = "waits for the next run: 2 rotations wait on origin (--limit)"
 
     first = forge.asked("--due", "--limit", "2")
     second = forge.asked("--due", "--limit", "2")

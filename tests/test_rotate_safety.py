@@ -317,7 +317,7 @@ def test_branch_that_git_cannot_make_is_told(lab: Repo) -> None:
     line = turned.refused(lab, "lab")
 
     reason = "'refs/heads/keyturn' exists; cannot create 'refs/heads/keyturn/rotate-lab-2'"
-    assert line.partition("; try")[0].endswith(reason)
+    assert line.partition("; another branch")[0].endswith(reason)
 
 
 def test_everything_else_in_the_tree_survives(lab: Repo) -> None:

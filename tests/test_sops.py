@@ -431,16 +431,18 @@ def test_entry_point_of_the_wheel_is_passed_over_for_the_program_inside(
     assert sops.find(tmp_path) == found
 
 
-@pytest.mark.parametrize("name", ["AWS_PROFILE", "SOPS_AGE_KEY_FILE", "VAULT_TOKEN"])
+@pytest.mark.parametrize(
+    ("name", "seen"), [("AWS_PROFILE", "mine"), ("SOPS_AGE_KEY_FILE", f"{Path.cwd()}/mine"), ("VAULT_TOKEN", "mine")]
+)
 def test_credentials_pass_to_sops(
-    bin_: Path, lab: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    bin_: Path, lab: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, seen: str
 ) -> None:
     rig.script(bin_, "sops", f'{VERSION}echo "${name}" > {tmp_path}/seen\nexec "$REAL_SOPS" "$@"\n')
     monkeypatch.setenv(name, "mine")
 
     app.render(lab.root, OPTIONS)
 
-    assert (tmp_path / "seen").read_text("utf-8") == "mine\n"
+    assert (tmp_path / "seen").read_text("utf-8") == f"{seen}\n"
 
 
 # sops that fails

@@ -297,7 +297,7 @@ def test_missing_secret_is_a_row_without_a_key_and_no_fault(fleet: Repo) -> None
     ran = status(fleet, "lab")
 
     cells = {name: cell for name, cell in table(ran.out)[0].items() if cell}
-    bare = {"environment": "lab", "type": "ipsec", "cilium": "1.16.0", "engine": "none"}
+    bare = {"environment": "lab", "type": "ipsec", "cilium": "1.16.0", "engine": "none", "key": "none"}
     assert (ran.code, ran.err, cells) == (0, "", bare)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from generator import adoption, creation, files, firstkeys, secret, sops, tree, workspace, yamlio
-from generator.app import meshkeys, recipients, standing
+from generator.app import meshkeys, recipients, sealing, standing
 from generator.errors import InputError, RefusedError
 from generator.findings import InvalidError, errors, tidy
 from generator.outcome import Adopted
@@ -43,11 +43,11 @@ def adopt(root: Path, name: str, given: Callable[[], bytes], now: datetime) -> A
     issue = secret.Issue(found.key, created)
     key = found.key
     warnings = [] if key.per_tunnel else [f"the key line has no +, and keeps none until the first rotation of {name}"]
+    gate = sops.Sops(sops.find(root), file)
     if _is_there(root, name, issue):
+        warnings += _compared(gate, root, name, issue)
         return Adopted(name, None, key.id, key.fingerprint(), created, warnings)
-    data = sops.Sops(sops.find(root), file).encrypt(
-        secret.document(issue, environment.cilium.namespace), root / path, rule
-    )
+    data = gate.encrypt(secret.document(issue, environment.cilium.namespace), root / path, rule)
     warnings += _judged(root, space, environment, data)
     change = tree.Change("created", path, None, data)
     files.apply([change], root)
@@ -68,6 +68,18 @@ def _is_there(root: Path, name: str, issue: secret.Issue) -> bool:
         return True
     hint = f"if the cluster never had that one: rm {path}, then adopt again"
     raise RefusedError(f"{path} is there already, and holds another key", hint=hint)
+
+
+def _compared(gate: sops.Sops, root: Path, name: str, issue: secret.Issue) -> list[str]:
+    """See that the tree's key line has a + where the cluster's has one, which no annotation tells."""
+    path = firstkeys.path(name)
+    clear = gate.decrypt(root / path)
+    if clear is None:
+        return ["no private key at hand reads the tree's key, so it is not known whether it has a + like the cluster's"]
+    if sealing.opened(clear, path).key.per_tunnel != issue.key.per_tunnel:
+        hint = f"rm {path}, then adopt again"
+        raise RefusedError(f"{path} holds that key with another +, which would change every derived key", hint=hint)
+    return []
 
 
 def _judged(root: Path, space: Workspace, environment: Environment, data: bytes) -> list[str]:

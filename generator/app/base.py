@@ -30,14 +30,20 @@ class Base:
     branch: str | None
 
 
+def refuse_outside(root: Path) -> None:
+    """Raise RefusedError outside git, where there is nothing to start from; asks no program."""
+    if git.directory(root) is None:
+        raise RefusedError(f"{root} is in no git repository", hint="git init, and commit environments/ and clusters/")
+
+
 def resolve(root: Path, named: str | None, *, fetch: bool = False) -> Base:
     """Return `named`, else the remote's default branch as last fetched, else the current branch.
 
     Raises RefusedError outside git and where there is no commit, InputError where `named` is none.
     """
+    refuse_outside(root)
     repository = git.find(root)
-    if repository is None:
-        raise RefusedError(f"{root} is in no git repository", hint="git init, and commit environments/ and clusters/")
+    assert repository is not None  # noqa: S101 -- refuse_outside has seen it
     remote = remotes.default(repository)
     told = remotes.fetch(repository, remote) if fetch and remote else None
     branch = (told or remotes.head(repository, remote)) if remote else None

@@ -36,6 +36,7 @@ class Wish:
     force: bool = False
     pr: bool = False
     together: bool = False
+    branch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,9 @@ class Chooser:
         """Yield all, or with --due those whose key is old enough; remember when the next is."""
         for subject, held in having:
             due = rotation.due_first(subject, held)
-            if not self._wish.due or due is None or due <= self._now:
+            if self._wish.due and due is None:
+                self._choice.skipped.append((subject, "it has no key yet"))
+            elif not self._wish.due or due is None or due <= self._now:
                 yield subject, held
             elif self._choice.next_due is None or due < self._choice.next_due[0]:
                 self._choice.next_due = due, subject.label
@@ -182,14 +185,17 @@ class Chooser:
                     raise RefusedError(message, hint=f"mend {workspace.path(name)}{self._commit.words}")
 
     def _wait(self, turning: Turning, found: Opening) -> None:
-        subject = turning.subject
+        subject, ref = turning.subject, found.ref
+        message = f"a rotation of {subject.label} waits on {found.where}"
         if not self._wish.names:
             self._choice.skipped.append((subject, f"its rotation waits on {found.where}"))
+        elif not (ref.branch.startswith(rotation.PREFIX) or ref.branch == self._wish.branch):
+            ways = f"it is part of that branch, of which no request is made here: merge it into {self._base.name}"
+            self._choice.problems.append((subject.names, RefusedError(message, hint=ways)))
         elif self._wish.pr:
             self._choice.waiting.append((turning, found))
         else:
-            message = f"a rotation of {subject.label} waits on {found.where}"
-            ways = f"keyturn rotate {subject.names[0]} --pr opens its request; {found.refs[0].dropping} drops it"
+            ways = f"keyturn rotate {subject.names[0]} --pr opens its request; {ref.dropping} drops it"
             self._choice.problems.append((subject.names, RefusedError(message, hint=ways)))
 
     def _guarded(self, turning: Turning, openings: Openings, guard: Guards) -> None:

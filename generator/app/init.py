@@ -77,7 +77,8 @@ def _add_workflow(root: Path, ci: str) -> list[str]:
 
 
 def _workflow(root: Path, ci: str) -> bytes:
-    place = git.place(root) or "."
+    top = git.top(root)
+    place = "." if top in (None, root) else _place(root, top)
     text = (packaged.folder("starter") / "ci" / f"{ci}.yml").read_text("utf-8")
     return text.replace("@VERSION@", __version__).replace("@PLACE@", place).encode()
 
@@ -94,6 +95,7 @@ def _wanted(root: Path, *, templates: bool) -> dict[str, bytes]:
 
 
 def _place(root: Path, top: Path) -> str:
+    """Return the folder that the root is in its repository.  Raises InputError where its name needs quotes."""
     place = root.relative_to(top).as_posix()
     try:
         return FOLDER.read(Node(place), "", [])

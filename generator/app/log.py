@@ -33,11 +33,14 @@ def log(root: Path, name: str) -> Logged:
         hint = f"did you mean {close}?" if close not in (None, name) else "commit its Secret first"
         raise InputError(f"git has had no Secret of an environment {name!r}", hint=hint)
     found: list[Turned] = []
+    shallow = repository.is_shallow()
     with Objects(root) as objects:
         source = Commit(objects, head, "", git.place(root) or "")
         for commit in reversed(written):
+            if shallow and commit.parent is None:
+                continue  # it holds what came before, not what came with it
             told = told_at(source, commit.commit, path)
             if told is not None and (not found or found[-1].fingerprint != told.fingerprint):
                 why = proposal.reason(commit.message)
                 found.append(Turned(commit.time, told.key_id, told.fingerprint, commit.author, commit.commit, why))
-    return Logged(found[::-1], shallow=repository.is_shallow())
+    return Logged(found[::-1], shallow)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from generator import creation, firstkeys, history, keys, proposal, secret, yamlio
 from generator.errors import InputError
+from generator.rotation import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,17 +20,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A rotation of one environment on the branches `refs`, local ones first; `stale` says why it is no longer one."""
+    """A rotation of one environment on the branches `refs`; `stale` says why it is no longer one.
+
+    `members` are the environments that turn to the same key in the same commit.
+    """
 
     trailer: proposal.Trailer
     commit: str
     message: str
     refs: tuple[Ref, ...]
+    members: frozenset[str]
     stale: str
 
     @property
+    def ref(self) -> Ref:
+        """The branch that it was made on, where that is still there, else any that has it."""
+        return next((ref for ref in self.refs if ref.branch.startswith(PREFIX)), self.refs[0])
+
+    @property
     def where(self) -> str:
-        return self.refs[0].short
+        return self.ref.short
 
 
 class Openings:
@@ -53,14 +63,17 @@ class Openings:
                 self._pending.setdefault(trailer.environment, []).append((trailer, pending))
 
     def of(self, subject: Subject) -> Opening | None:
-        """Return the rotation that waits for any of the environments, None where none does."""
-        return next((one for name in subject.names if (one := self.name(name)) is not None), None)
+        """Return the rotation that waits for a subject, None where none does."""
+        waiting = (one for name in subject.names for one in self._all(name) if not one.stale)
+        return next((one for one in waiting if one.members == frozenset(subject.names)), None)
 
-    def name(self, name: str) -> Opening | None:
+    def of_environment(self, name: str) -> Opening | None:
         return next((one for one in self._all(name) if not one.stale), None)
 
     def stale(self, subject: Subject) -> list[Opening]:
-        return [one for name in subject.names for one in self._all(name) if one.stale]
+        """Return what cannot be merged any more, also since a mesh has other members by now."""
+        found = [one for name in subject.names for one in self._all(name)]
+        return [one for one in found if one.stale or one.members != frozenset(subject.names)]
 
     def every(self) -> list[Opening]:
         return [one for name in self._pending for one in self._all(name)]
@@ -69,17 +82,23 @@ class Openings:
         """Return what waits for an environment; only that which is asked for is judged, since there may be many."""
         if name not in self._found:
             self._found[name] = [
-                Opening(trailer, pending.commit, pending.message, refs, self._stale(trailer, pending))
+                self._opening(trailer, pending, refs)
                 for trailer, pending in self._pending.get(name, [])
                 if (refs := self._shown(pending))
             ]
         return self._found[name]
 
+    def _opening(self, trailer: proposal.Trailer, pending: Pending, refs: tuple[Ref, ...]) -> Opening:
+        members, stale = _members(trailer, pending), self._stale(trailer, pending)
+        return Opening(trailer, pending.commit, pending.message, refs, members, stale)
+
     def _shown(self, pending: Pending) -> tuple[Ref, ...]:
-        """Return the branches that end with a commit, else the one by which git log found it."""
+        """Return the branches that end with a commit, else those that have it."""
         ends = tuple(ref for ref in self._refs if ref.commit == pending.commit)
-        names = (pending.ref, f"refs/{pending.ref}", f"{history.HEADS}{pending.ref}", f"{history.REMOTES}{pending.ref}")
-        return ends or tuple(ref for ref in self._refs if ref.name in names)[:1]
+        if any(ref.branch.startswith(PREFIX) for ref in ends):
+            return ends
+        names = history.containing(self._base.objects.root, pending.commit)
+        return tuple(ref for ref in self._refs if ref.name in names)
 
     def is_together(self, opening: Opening) -> bool:
         """Whether it waits on the branch of those that turn together."""
@@ -104,15 +123,22 @@ class Openings:
             before = self._base.objects.find(pending.parent, self._base.path(path))
             if before is None or before.oid != self._base.blob(path):
                 return f"the Secret{self._base.words} is another by now"
-        wanted, given = self._readers(trailer.environment), self._given(pending.commit, path)
-        if wanted is not None and given != wanted:
+        wanted = self._readers(trailer.environment)
+        if wanted is not None and readers_at(self._base, pending.commit, path) != wanted:
             return "the recipients have changed"
         return ""
 
-    def _given(self, commit: str, path: str) -> creation.Groups | None:
-        found = self._base.objects.find(commit, self._base.path(path))
-        root = yamlio.read(self._base.objects.blob(found.oid), path)[0] if found is not None else None
-        return creation.readers(root) if root is not None else None
+
+def _members(trailer: proposal.Trailer, pending: Pending) -> frozenset[str]:
+    told = proposal.trailers(pending.message)
+    return frozenset(one.environment for one in told if one.fingerprint == trailer.fingerprint)
+
+
+def readers_at(source: Commit, commit: str, path: str) -> creation.Groups:
+    """Return who can read a Secret in some commit."""
+    found = source.objects.find(commit, source.path(path))
+    root = yamlio.read(source.objects.blob(found.oid), path)[0] if found is not None else None
+    return creation.readers(root) if root is not None else frozenset()
 
 
 def told_at(source: Commit, commit: str, path: str) -> Told | None:

@@ -1,18 +1,17 @@
-"""From a finished commit to a branch, and from there to a request that a person reviews."""
+"""Branches as a run finds them, and a commit that becomes one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from generator import forge, history, objects, remotes
-from generator.errors import InputError, RefusedError, ToolError
+from generator import history, objects
+from generator.errors import InputError, RefusedError
 from generator.history import HEADS, REMOTES
 from generator.rotation import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
+    from collections.abc import Mapping
 
     from generator.app.base import Base
     from generator.history import Ref
@@ -23,7 +22,6 @@ class Branches:
     """The branches as they were when the run began."""
 
     def __init__(self, base: Base) -> None:
-        base.repository.check_identity()
         self._base = base
         self.refs = history.refs(base.repository.root)
         self._by_name = {ref.name: ref for ref in self.refs}
@@ -74,7 +72,7 @@ def check_name(base: Base, branch: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
+class Draft:
     """What goes onto a branch: path from the top of the repository -> content, on top of `parent`."""
 
     branch: str
@@ -83,55 +81,12 @@ class Commit:
     message: str
 
 
-def write(base: Base, objects_: Objects, branches: Branches, commit: Commit) -> str:
+def write(base: Base, objects_: Objects, branches: Branches, draft: Draft) -> str:
     """Make the commit and, as the last act, its branch; return the commit's name."""
     root = base.repository.root
-    blobs = objects.write(root, list(commit.files.values()))
-    tree = objects.graft(root, objects_, commit.parent, dict(zip(commit.files, blobs, strict=True)))
-    made = objects.commit(base.repository, tree, commit.parent, commit.message)
-    old = branches.local(commit.branch)
-    objects.point(root, f"{HEADS}{commit.branch}", made, old.commit if old else None)
+    blobs = objects.write(root, list(draft.files.values()))
+    tree = objects.graft(root, objects_, draft.parent, dict(zip(draft.files, blobs, strict=True)))
+    made = objects.commit(base.repository, tree, draft.parent, draft.message)
+    old = branches.local(draft.branch)
+    objects.point(root, f"{HEADS}{draft.branch}", made, old.commit if old else None)
     return made
-
-
-@dataclass(frozen=True, slots=True)
-class Publisher:
-    """Pushes branches and opens requests; `tell` says what is left to a person."""
-
-    base: Base
-    kind: str | None
-    tell: Callable[[str], None]
-
-    def publish(self, text: forge.Text, push: remotes.Push, since: datetime) -> str | None:
-        """Push a branch and return the address of its request, None where a person opens it.
-
-        A request that was closed since the old key was made is a person's word.  Raises RefusedError for that one,
-        ToolError where push or tool fail; the branch stays, and the hint says how to go on.
-        """
-        urls = remotes.urls(self.base.repository, push.remote)
-        where = forge.find(self.base.repository.root, urls, self.kind)
-        found = where.requests(text.branch) if where.has_tool else []
-        there = next((one for one in found if one.is_open), None)
-        closed = [one for one in found if not (one.is_open or one.is_merged) and one.created >= since]
-        if there is None and closed:
-            hint = f"reopen it, or git branch -D {text.branch} and rotate with another --branch"
-            raise RefusedError(f"{closed[0].url} was closed by a person", hint=hint)
-        by_hand = where.by_hand(text)
-        try:
-            said = remotes.push(self.base.repository, push, where.options(text))
-        except remotes.PushRefusedError as error:
-            hint = f"the branch stays: git push {push.remote} {push.branch}, then {by_hand}"
-            raise ToolError(error.message, hint=hint) from None
-        if there is not None:
-            where.update(there, text)
-            return there.url
-        return where.create(text) if where.has_tool else self._left(where, where.opened(said), by_hand, text)
-
-    def _left(self, where: forge.Forge, opened: str | None, by_hand: str, text: forge.Text) -> str | None:
-        """What a push did without a tool: it opened a request by itself, or a person has to."""
-        if opened is None and where.needs_tool:
-            hint = f"{text.branch} is pushed and stays: {by_hand}"
-            raise ToolError(f"{where.tool} is not to be found, and it opens requests there", hint=hint)
-        if opened is None:
-            self.tell(f"{text.branch} is pushed; {by_hand}")
-        return opened

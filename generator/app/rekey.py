@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from generator import firstkeys, history, proposal, workspace
 from generator.app import base as bases
 from generator.app import choosing, publish, sealing
-from generator.app.requests import Requests, readers_at
+from generator.app.openings import Openings, readers_at
+from generator.app.requests import Requests
 from generator.errors import InputError, KeyturnError, RefusedError
 from generator.findings import InvalidError, errors, tidy
 from generator.outcome import Rekeyed, Rewrapped, Skipped
@@ -17,6 +17,7 @@ from generator.rotation import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
 
     from generator.app.base import Base
@@ -42,7 +43,6 @@ class Options:
     pr: bool = False
     dry_run: bool = False
     forge: str | None = None
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def rekey(root: Path, options: Options) -> Rekeyed:
@@ -72,6 +72,7 @@ class _Run:
         self._branches = publish.Branches(base)
         self._requests = Requests(base, self._branches, options.forge, options.tell)
         self._pending = history.pending(base.repository.root, base.oid, proposal.REWRAPPED)
+        self._openings = Openings(commit, self._branches.refs, lambda _: None)
         self.done = Rekeyed(base.oid, base.name)
 
     def one(self, environment: Environment) -> None:
@@ -88,9 +89,9 @@ class _Run:
         if told is None:
             raise RefusedError(f"{name} has no Secret on the base yet", hint=f"keyturn render {name}, and commit")
         rule = self._sealer.rule(environment)
-        old = readers_at(self._commit, self._base.oid, name)
+        old = readers_at(self._commit, self._base.oid, path)
         if old == rule.groups:
-            self.done.skipped.append(Skipped(name, "its recipients are those of .sops.yaml"))
+            self.done.skipped.append(Skipped(name, f"its recipients are those of .sops.yaml{self._commit.words}"))
             return
         branch = self._options.branch or f"{PREFIX}rekey-{name}"
         new, had = _flat(rule.groups), _flat(old)
@@ -102,7 +103,13 @@ class _Run:
             found = replace(found, commit=waiting.commit)
         else:
             self._branches.refuse(branch, ours)
+            if not self._options.dry_run:
+                self._base.repository.check_identity()
             found = self._write(found, self._sealer.rewrap(environment, self._commit.read(path) or b""))
+        if (rotation := self._openings.of_environment(name)) is not None:
+            self._options.tell(
+                f"{rotation.where} turns the key of {name} too: what is merged second is to be made anew"
+            )
         self._options.tell(f"only a rotation takes the key itself away from who could read it: keyturn rotate {name}")
         self.done.rewrapped.append(self._asked(found, ours))
 
@@ -112,15 +119,19 @@ class _Run:
         path = self._commit.path(firstkeys.path(name))
         before = self._commit.objects.find(parent, path) if parent else None
         same = before is not None and before.oid == self._commit.blob(firstkeys.path(name))
-        return same and readers_at(self._commit, commit, name) == wanted
+        return same and readers_at(self._commit, commit, firstkeys.path(name)) == wanted
 
     def _write(self, found: Rewrapped, data: bytes) -> Rewrapped:
         if self._options.dry_run:
             return found
         message = proposal.rewrap_message(found.environment, self._why(found))
         files = {self._commit.path(firstkeys.path(found.environment)): data}
-        commit = publish.Commit(found.branch, self._base.oid, files, message)
-        return replace(found, commit=publish.write(self._base, self._commit.objects, self._branches, commit))
+        draft = publish.Draft(found.branch, self._base.oid, files, message)
+        return replace(found, commit=publish.write(self._base, self._commit.objects, self._branches, draft))
+
+    def _since(self) -> datetime:
+        """Return when the recipients changed: a request that was closed after that is a person's word."""
+        return history.written(self._base.repository.root, self._base.oid, self._sealer.source, top=True)[0].time
 
     def _why(self, found: Rewrapped) -> str:
         told = [f"added {', '.join(found.added)}"] if found.added else []
@@ -134,7 +145,7 @@ class _Run:
         title = proposal.rewrap_message(found.environment, "").partition("\n")[0]
         body = f"{self._why(found)}\n\n{_SAME_KEY}\n"
         try:
-            url = self._requests.ask(found.branch, found.commit, (title, body), self._options.now, ours)
+            url = self._requests.ask(found.branch, found.commit, (title, body), self._since(), ours)
         except KeyturnError as error:
             self.done.problems.append(error)
             return found

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from generator import ages, firstkeys, proposal, rotation
+from generator import proposal, rotation
+from generator.app import answer, publish, sealing, turning
 from generator.app import base as bases
-from generator.app import publish, sealing, turning
 from generator.app.choosing import Chooser, Wish
-from generator.app.openings import Openings, told_at
+from generator.app.openings import Openings
 from generator.app.requests import Requests, waiting
-from generator.errors import InputError, KeyturnError, ManyRefusedError, RefusedError
+from generator.errors import InputError, KeyturnError, RefusedError
 from generator.outcome import Rotated, Rotation
 from generator.progress import Step, untold
 
@@ -90,7 +90,7 @@ class _Run:
             self._alone(self._limited(choice) if wish.pr else choice.turning)
         self._again(choice)
         if not (choice.turning or choice.waiting or choice.skipped or choice.problems):
-            done.note = _next(choice, self._how.now)
+            done.note = answer.next_due(choice, self._how.now)
         return done
 
     def _look(self, subjects: list[Subject]) -> Openings:
@@ -112,10 +112,10 @@ class _Run:
         """Return what there is room for among the requests that may be open."""
         if not choice.turning:
             return []
-        limit = self._options.limit
+        limit, remote = self._options.limit, self._base.remote or "no remote"
         room = self._requests.room(limit, self._openings, [opening for _, opening in choice.waiting])
         for one in choice.turning[room:]:
-            self._done.skip(one.subject.names, f"waits for the next run: --limit {limit} requests are open at a time")
+            self._done.skip(one.subject.names, f"waits for the next run: {limit} rotations wait on {remote} (--limit)")
         return choice.turning[:room]
 
     def _alone(self, chosen: list[Turning]) -> None:
@@ -132,6 +132,7 @@ class _Run:
                 self._done.fail(one.subject.names, error)
         if not turns:
             return
+        self._check_identity()
         sealed = turning.sealed(self._commit, self._sealer, [turn for _, turn in turns], self._how)
         for number, ((one, turn), made) in enumerate(zip(turns, sealed, strict=True)):
             self._options.step("rotating", number, len(turns))
@@ -143,37 +144,45 @@ class _Run:
     def _one(self, one: Turning, turn: Turn, made: Sealed) -> None:
         branch = self._branch(turn)
         for opening in one.stale:
-            self._options.tell(f"{opening.where} is stale, for {opening.stale}")
+            if opening.ref.branch == branch:
+                self._options.tell(f"{opening.where} is made anew, for {opening.stale or 'the mesh has other members'}")
         try:
             commit = self._write(branch, self._base.oid, [made])
         except KeyturnError as error:
             self._done.fail(one.subject.names, error)
             return
-        done = self._rotation(turn, branch, commit)
+        done = answer.turned(turn, branch, commit)
         self._done.rotations.append(self._asked([made], [done], one.oldest, one.replaceable)[0])
 
     def _together(self, choice: Choice) -> None:
         """Turn all in one commit, or none; it follows what waits on the branch already, where that can be."""
         if self._done.problems:
-            raise _all(self._done.problems)
+            raise answer.whole(self._done.problems)
         if not choice.turning:
             return
         branch = self._options.branch or rotation.TOGETHER
         ours = {opening.commit for opening in self._openings.every() if self._openings.is_together(opening)}
         self._branches.refuse(branch, ours)
         turns = [turning.turn(one, self._how) for one in choice.turning]
+        self._check_identity()
         made = []
-        for number, one in enumerate(turning.sealed(self._commit, self._sealer, turns, self._how)):
-            self._options.step("encrypting", number, len(turns))
-            if isinstance(one, KeyturnError):
-                raise one
-            made.append(one)
+        with contextlib.closing(turning.sealed(self._commit, self._sealer, turns, self._how)) as sealed:
+            for number, one in enumerate(sealed):
+                self._options.step("encrypting", number, len(turns))
+                if isinstance(one, KeyturnError):
+                    raise one
+                made.append(one)
         stack = self._openings.stack
         self._follows = stack is not None
         commit = self._write(branch, stack or self._base.oid, made)
-        done = [self._rotation(one.turn, branch, commit) for one in made]
+        done = [answer.turned(one.turn, branch, commit) for one in made]
         since = min(one.oldest for one in choice.turning)
         self._done.rotations += self._asked(made, done, since, set() if stack else ours)
+
+    def _check_identity(self) -> None:
+        """Say that git makes no commit before sops has worked for it."""
+        if not self._options.dry_run:
+            self._base.repository.check_identity()
 
     def _branch(self, turn: Turn) -> str:
         return self._options.branch or turn.subject.branch(turn.issue.key.id)
@@ -183,25 +192,10 @@ class _Run:
         message = proposal.message([one.turn for one in made])
         files = {self._commit.path(path): data for one in made for path, data in one.files.items()}
         if self._options.dry_run:
-            self._done.plan += _planned(made, branch, self._base, parent)
+            self._done.plan += answer.plan(made, branch, self._base, parent)
             return None
-        commit = publish.Commit(branch, parent, files, message)
-        return publish.write(self._base, self._commit.objects, self._branches, commit)
-
-    def _rotation(self, turn: Turn, branch: str, commit: str | None) -> Rotation:
-        key = turn.issue.key
-        known = commit is not None
-        return Rotation(
-            turn.subject.names,
-            turn.subject.mesh,
-            turn.old.key_id,
-            key.id,
-            turn.previous_fingerprint,
-            key.fingerprint() if known else None,
-            turn.issue.created if known else None,
-            branch,
-            commit,
-        )
+        draft = publish.Draft(branch, parent, files, message)
+        return publish.write(self._base, self._commit.objects, self._branches, draft)
 
     def _asked(self, made: list[Sealed], done: list[Rotation], since: datetime, ours: set[str]) -> list[Rotation]:
         """Open the request of one branch, where that is wanted; the branch stays where it fails."""
@@ -226,12 +220,18 @@ class _Run:
         """Ask for what waits already, without a new key: once for each branch."""
         branches: dict[str, list[tuple[Turning, Opening]]] = {}
         for one, opening in choice.waiting:
-            branches.setdefault(opening.refs[0].branch, []).append((one, opening))
+            branches.setdefault(opening.ref.branch, []).append((one, opening))
+        unused = {"--reason": self._options.reason, "--key-size": self._options.key_size}
+        told = " and ".join(name for name, value in unused.items() if value is not None)
         for branch, group in branches.items():
+            if told:
+                self._options.tell(f"{told} changes nothing of what waits already")
+            if self._options.dry_run:
+                self._done.plan.append(f"push {branch}, and open or update its request")
             self._options.tell(f"{group[0][1].where} waits already: no new key")
             asked = {one.branch: one.pull_request for one in self._done.rotations}
             url = asked[branch] if branch in asked else self._ask_again(branch, group)
-            self._done.rotations += [_waiting(self._commit, one, opening, url) for one, opening in group]
+            self._done.rotations += [answer.waits(self._commit, one, opening, url) for one, opening in group]
 
     def _ask_again(self, branch: str, group: list[tuple[Turning, Opening]]) -> str | None:
         if self._options.dry_run:
@@ -246,53 +246,4 @@ class _Run:
 
     def _on(self, branch: str) -> list[Opening]:
         """Return what waits on a branch."""
-        return [one for one in self._openings.every() if not one.stale and one.refs[0].branch == branch]
-
-
-def _waiting(source: Commit, turning: Turning, opening: Opening, url: str | None) -> Rotation:
-    """Return a rotation that an earlier run made."""
-    subject, trailer = turning.subject, opening.trailer
-    turn = next(told for told in turning.held.values() if told is not None)
-    prints = {told.fingerprint if told else None for told in turning.held.values()}
-    made = told_at(source, opening.commit, firstkeys.path(trailer.environment))
-    return Rotation(
-        subject.names,
-        subject.mesh,
-        turn.key_id,
-        trailer.key_id,
-        turn.fingerprint if len(prints) == 1 else None,
-        trailer.fingerprint,
-        made.created if made else None,
-        opening.refs[0].branch,
-        opening.commit,
-        url,
-    )
-
-
-def _all(problems: list[KeyturnError]) -> KeyturnError:
-    refused = [one for one in problems if isinstance(one, RefusedError)]
-    return problems[0] if len(problems) == 1 or len(refused) < len(problems) else ManyRefusedError(refused)
-
-
-def _next(choice: Choice, now: datetime) -> str:
-    if choice.next_due is None:
-        return "nothing is due: there is no environment with IPsec"
-    time, label = choice.next_due
-    return f"nothing is due; the next is {label}, on {ages.stamp(time)}, in {ages.words(time - now)}"
-
-
-def _planned(made: list[Sealed], branch: str, base: Base, parent: str) -> list[str]:
-    """Return the lines of a dry run; no fingerprint, since the key is thrown away."""
-    lines = []
-    for one in made:
-        turn = one.turn
-        key = turn.issue.key
-        lines.append(proposal.title([turn]))
-        lines.append(f"  why: {turn.why}{f' Forced: {turn.forced}.' if turn.forced else ''}")
-        lines.append(f"  key: {key.algorithm} with {key.algorithm.key_bits} bits")
-        lines += [f"  writes {path}" for path in one.files]
-        for name, groups in one.readers.items():
-            who = ", ".join(f"{kind} {recipient}" for group in groups for kind, recipient in sorted(group))
-            lines.append(f"  {name} is for {who}")
-    after = "" if parent == base.oid else f", after {parent[:12]} on it"
-    return [*lines, f"branch {branch}, from {base.name} at {base.oid[:12]}{after}"]
+        return [one for one in self._openings.every() if not one.stale and one.ref.branch == branch]

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Sealer:
-    """sops with the configuration of a commit; `place` is the workspace as that configuration sees it."""
+    """sops with the configuration of a commit; `place` is the workspace as that configuration sees it.
+
+    `source` is where the configuration stands, from the top of the repository.
+    """
 
     gate: sops.Sops
     config: creation.Config
     place: str
+    source: str
     _shut: set[creation.Groups] = field(default_factory=set)  # whom no private key at hand belongs to
 
     def rule(self, environment: Environment) -> creation.Rule:
@@ -85,4 +89,4 @@ def sealer(commit: Commit) -> Iterator[Sealer]:
     config = creation.Config(data)
     place = commit.place.removeprefix(folder).strip("/")
     with sops.configured(sops.find(commit.objects.root), data) as gate:
-        yield Sealer(gate, config, f"{place}/" if place else "")
+        yield Sealer(gate, config, f"{place}/" if place else "", path)

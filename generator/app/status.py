@@ -68,4 +68,4 @@ def _waits(root: Path, stack: contextlib.ExitStack) -> Callable[[str], str | Non
     except RefusedError:
         return lambda _: None
     openings = Openings(commit, history.refs(root), lambda _: None)
-    return lambda name: found.where if (found := openings.name(name)) else None
+    return lambda name: found.where if (found := openings.of_environment(name)) else None

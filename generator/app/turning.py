@@ -12,7 +12,7 @@ from generator.findings import InvalidError, errors, tidy
 from generator.source import Changed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from datetime import datetime
 
     from generator.app.choosing import Turning
@@ -52,7 +52,9 @@ def turn(turning: Turning, how: How) -> Turn:
     return rotation.Turn(subject, held, made, why, turning.forced)
 
 
-def sealed(commit: Commit, sealer: Sealer, turns: Sequence[Turn], how: How) -> Iterator[Sealed | KeyturnError]:
+def sealed(
+    commit: Commit, sealer: Sealer, turns: Sequence[Turn], how: How
+) -> Generator[Sealed | KeyturnError, None, None]:
     """Yield each turn with its files, in order, or what stopped it."""
     tasks = [
         (one, environment, commit.read(firstkeys.path(environment.name)))
@@ -69,7 +71,8 @@ def sealed(commit: Commit, sealer: Sealer, turns: Sequence[Turn], how: How) -> I
         except KeyturnError as error:
             return error
 
-    with ThreadPoolExecutor(how.jobs) as pool:
+    pool = ThreadPoolExecutor(how.jobs)
+    try:
         results = pool.map(seal, tasks)
         for one in turns:
             made = {environment.name: next(results) for environment in one.subject.environments}
@@ -77,6 +80,8 @@ def sealed(commit: Commit, sealer: Sealer, turns: Sequence[Turn], how: How) -> I
                 yield _whole(commit, sealer, one, made, how)
             except KeyturnError as error:
                 yield error
+    finally:
+        pool.shutdown(cancel_futures=True)  # nobody waits for the rest of what failed
 
 
 def _whole(commit: Commit, sealer: Sealer, one: Turn, made: dict[str, bytes | KeyturnError], how: How) -> Sealed:

@@ -52,9 +52,11 @@ def rekey(  # noqa: PLR0913 -- one a flag
     has it: only a rotation takes it away.
     """
     from generator import lock, report
+    from generator.app import base as bases
     from generator.app import rekey as app
 
     root = ctx.obj.find_root()
+    bases.refuse_outside(root)
     options = app.Options(environments, say, reason, base, fetch, branch, pr, dry_run, forge)
     with contextlib.nullcontext() if dry_run else lock.hold(root):
         done = app.rekey(root, options)

@@ -78,7 +78,7 @@ def rotate(  # noqa: PLR0913 -- one a flag
 
     if bool(environments) + every + due != 1:
         raise click.UsageError("name environments, or --all, or --due", ctx)
-    wish = choosing.Wish(environments, every, due, force, pr, together)
+    wish = choosing.Wish(environments, every, due, force, pr, together, branch)
     size = int(key_size) if key_size else None
     how = partial(app.Options, wish, reason=reason, base=base, fetch=fetch, branch=branch, limit=limit, key_size=size)
     done = _run(ctx.obj, partial(how, dry_run=dry_run, forge=forge), dry_run=dry_run)
@@ -89,9 +89,11 @@ def rotate(  # noqa: PLR0913 -- one a flag
 
 def _run(talk: Talk, options: partial[Options], *, dry_run: bool) -> Rotated:
     from generator import lock
+    from generator.app import base
     from generator.app import rotate as app
 
     root = talk.find_root()
+    base.refuse_outside(root)
     with contextlib.nullcontext() if dry_run else lock.hold(root), talk.progress() as progress:
 
         def tell(line: str) -> None:
