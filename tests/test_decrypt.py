@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -146,13 +145,13 @@ def test_sops_is_asked_for_one_file_and_not_told_other_recipients(
     mesh: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOPS_CONFIG", "/elsewhere")
-    monkeypatch.setenv("SOPS_AGE_KEY_FILE", "mine")
+    monkeypatch.setenv("SOPS_AGE_KEY_FILE", f"{mesh.root}/mine")
     answer = 'echo "$* in $PWD, $SOPS_AGE_KEY_FILE$SOPS_CONFIG, $SOPS_DISABLE_VERSION_CHECK"; cat\n'
     program = rig.script(tmp_path / "bin", "sops", answer)
 
     data = gate(mesh.root, program).decrypt(mesh.root / SECRET)
 
-    words = f"decrypt --input-type yaml --output-type yaml {SECRET} in {mesh.root}, {os.path.abspath('mine')}, true\n"
+    words = f"decrypt --input-type yaml --output-type yaml {SECRET} in {mesh.root}, {mesh.root}/mine, true\n"
     assert data == words.encode()
 
 

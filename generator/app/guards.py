@@ -62,12 +62,20 @@ class Guards:
         return self._turned[arrival.commit]
 
     def _is_turned(self, arrival: Arrival, path: str) -> bool:
-        """Whether a commit brought another key; a first, an adopted and a rewrapped one do not count."""
+        """Whether a commit brought another key; a first, an adopted and a rewrapped one do not count, a revert does."""
         before = told_at(self._base, arrival.parent, path) if arrival.parent else None
         after = told_at(self._base, arrival.commit, path) if before is not None else None
         if after is None or before is None:
             return False
-        return after.previous is not None and after.fingerprint != before.fingerprint
+        if after.fingerprint == before.fingerprint:
+            return False
+        return after.previous is not None or self._was_there(arrival, path, after.fingerprint)
+
+    def _was_there(self, arrival: Arrival, path: str, fingerprint: str) -> bool:
+        """Whether a key without a predecessor was there before, as it is where somebody reverted a rotation."""
+        earlier = history.written(self._base.objects.root, arrival.parent or "", path)
+        found = (told_at(self._base, one.commit, path) for one in earlier)
+        return any(told is not None and told.fingerprint == fingerprint for told in found)
 
     def _versions(self, arrival: Arrival) -> dict[str, tuple[str, str]]:
         """Return environment -> `cilium.version` before and after a commit that changed it."""
