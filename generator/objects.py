@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,14 +90,9 @@ _FOUND: Final = 3  # words of the line before an object: its name, its kind, its
 def _parsed(data: bytes, length: int) -> Tree:
     """Read a tree object: `<mode> <name>`, NUL and the name of an object in bytes, once for each entry."""
     found: Tree = {}
-    start = 0
-    while start < len(data):
-        end = data.index(b"\0", start)
-        mode, _, name = data[start:end].partition(b" ")
-        stop = end + 1 + length
+    for mode, name, oid in re.findall(rb"([0-7]+) ([^\0]+)\0(.{%d})" % length, data, re.DOTALL):
         text = os.fsdecode(name)
-        found[text] = Entry(mode.decode("ascii"), text, data[end + 1 : stop].hex())
-        start = stop
+        found[text] = Entry(mode.decode("ascii"), text, oid.hex())
     return found
 
 

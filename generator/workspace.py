@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +11,7 @@ from generator.errors import InputError
 from generator.findings import Finding
 from generator.model import Environment, parse
 from generator.nodes import Node
-from generator.shapes import WrongError, nearest
+from generator.shapes import nearest
 from generator.texts import NAME
 
 if TYPE_CHECKING:
@@ -180,11 +181,10 @@ def _stems(source: Source, folder: str, strays: list[Finding]) -> Iterator[str]:
 
 def is_name(stem: str) -> bool:
     """Whether an environment may have that name."""
-    try:
-        NAME.read(Node(stem), "", [])
-    except WrongError:
-        return False
-    return True
+    return len(stem) <= NAME.longest and _NAME.fullmatch(stem) is not None
+
+
+_NAME: Final = re.compile(NAME.pattern)
 
 
 def _chosen(names: list[str], wanted: list[str], where: str) -> list[str]:
