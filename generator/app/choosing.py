@@ -68,6 +68,7 @@ class Choice:
     skipped: list[tuple[Subject, str]] = field(default_factory=list)
     problems: list[tuple[list[str], KeyturnError]] = field(default_factory=list)
     next_due: tuple[datetime, str] | None = None
+    openings: Openings | None = None  # None where nothing could turn, so nobody looked
 
 
 class Chooser:
@@ -83,7 +84,7 @@ class Chooser:
         having = list(self._having(self._due(list(self._readable(self._subjects())))))
         if not having:
             return self._choice
-        found = openings([turning.subject for turning in having])
+        found = self._choice.openings = openings([turning.subject for turning in having])
         waiting = {turning.subject: one for turning in having if (one := found.of(turning.subject)) is not None}
         if self._wish.together and len(waiting) < len(having) and found.stack is None:
             waiting = {subject: one for subject, one in waiting.items() if not found.is_together(one)}

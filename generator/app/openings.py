@@ -100,6 +100,10 @@ class Openings:
         names = history.containing(self._base.objects.root, pending.commit)
         return tuple(ref for ref in self._refs if ref.name in names)
 
+    def on(self, branch: str) -> list[Opening]:
+        """Return what waits on a branch."""
+        return [one for one in self.every() if not one.stale and one.ref.branch == branch]
+
     def is_together(self, opening: Opening) -> bool:
         """Whether it waits on the branch of those that turn together."""
         tip = self._tip

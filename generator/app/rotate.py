@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -74,7 +75,6 @@ class _Run:
         self._how = turning.How(now, options.reason, options.key_size, options.token_bytes, options.jobs)
         self._branches = publish.Branches(base)
         self._requests = Requests(base, self._branches, options.forge, options.tell)
-        self._follows = False  # whether the commit follows what waits on its branch
         self._done = Rotated(base.oid, base.name)
 
     def run(self) -> Rotated:
@@ -84,18 +84,26 @@ class _Run:
             done.skip(subject.names, reason)
         for names, error in choice.problems:
             done.fail(names, error)
-        if wish.together:
-            self._together(choice)
-        else:
-            self._alone(self._limited(choice) if wish.pr else choice.turning)
-        self._again(choice)
+        if wish.together and done.problems:
+            raise answer.whole(done.problems)
+        if choice.openings is not None:
+            if wish.together and choice.turning:
+                self._together(choice, choice.openings)
+            elif not wish.together:
+                self._alone(self._limited(choice, choice.openings) if wish.pr else choice.turning)
+            self._again(choice, choice.openings)
         if not (choice.turning or choice.waiting or choice.skipped or choice.problems):
             done.note = answer.next_due(choice, self._how.now)
         return done
 
+    @functools.cached_property
+    def _sealer(self) -> Sealer:
+        """What encrypting needs, taken up once it is needed: where nothing turns there may be no `.sops.yaml`."""
+        return self._stack.enter_context(sealing.sealer(self._commit))
+
     def _look(self, subjects: list[Subject]) -> Openings:
-        """Look for what waits, and take up what encrypting needs."""
-        sealer = self._stack.enter_context(sealing.sealer(self._commit))
+        """Look for what waits."""
+        sealer = self._sealer
         known = {one.name: one for subject in subjects for one in subject.environments}
 
         def readers(name: str) -> Groups | None:
@@ -104,16 +112,12 @@ class _Run:
             return None
 
         tip = self._branches.tip(self._options.branch or rotation.TOGETHER)
-        self._sealer: Sealer = sealer
-        self._openings = Openings(self._commit, self._branches.refs, readers, tip)
-        return self._openings
+        return Openings(self._commit, self._branches.refs, readers, tip)
 
-    def _limited(self, choice: Choice) -> list[Turning]:
+    def _limited(self, choice: Choice, openings: Openings) -> list[Turning]:
         """Return what there is room for among the requests that may be open."""
-        if not choice.turning:
-            return []
         limit, remote = self._options.limit, self._base.remote or "no remote"
-        room = self._requests.room(limit, self._openings, [opening for _, opening in choice.waiting])
+        room = self._requests.room(limit, openings, [opening for _, opening in choice.waiting])
         for one in choice.turning[room:]:
             self._done.skip(one.subject.names, f"waits for the next run: {limit} rotations wait on {remote} (--limit)")
         return choice.turning[:room]
@@ -152,16 +156,12 @@ class _Run:
             self._done.fail(one.subject.names, error)
             return
         done = answer.turned(turn, branch, commit)
-        self._done.rotations.append(self._asked([made], [done], one.oldest, one.replaceable)[0])
+        self._done.rotations.append(self._asked([made], [done], [], one.oldest, one.replaceable)[0])
 
-    def _together(self, choice: Choice) -> None:
+    def _together(self, choice: Choice, openings: Openings) -> None:
         """Turn all in one commit, or none; it follows what waits on the branch already, where that can be."""
-        if self._done.problems:
-            raise answer.whole(self._done.problems)
-        if not choice.turning:
-            return
         branch = self._options.branch or rotation.TOGETHER
-        ours = {opening.commit for opening in self._openings.every() if self._openings.is_together(opening)}
+        ours = {opening.commit for opening in openings.every() if openings.is_together(opening)}
         self._branches.refuse(branch, ours)
         turns = [turning.turn(one, self._how) for one in choice.turning]
         self._check_identity()
@@ -172,12 +172,12 @@ class _Run:
                 if isinstance(one, KeyturnError):
                     raise one
                 made.append(one)
-        stack = self._openings.stack
-        self._follows = stack is not None
+        stack = openings.stack
+        before = openings.on(branch) if stack else []
         commit = self._write(branch, stack or self._base.oid, made)
         done = [answer.turned(one.turn, branch, commit) for one in made]
         since = min(one.oldest for one in choice.turning)
-        self._done.rotations += self._asked(made, done, since, set() if stack else ours)
+        self._done.rotations += self._asked(made, done, before, since, set() if stack else ours)
 
     def _check_identity(self) -> None:
         """Say that git makes no commit before sops has worked for it."""
@@ -197,13 +197,17 @@ class _Run:
         draft = publish.Draft(branch, parent, files, message)
         return publish.write(self._base, self._commit.objects, self._branches, draft)
 
-    def _asked(self, made: list[Sealed], done: list[Rotation], since: datetime, ours: set[str]) -> list[Rotation]:
-        """Open the request of one branch, where that is wanted; the branch stays where it fails."""
+    def _asked(
+        self, made: list[Sealed], done: list[Rotation], before: list[Opening], since: datetime, ours: set[str]
+    ) -> list[Rotation]:
+        """Open the request of one branch, where that is wanted; `before` is what it follows there.
+
+        The branch stays where this fails.
+        """
         commit = done[0].commit
         if not self._options.wish.pr or commit is None:
             return done
         turns = [one.turn for one in made]
-        before = self._on(done[0].branch) if self._follows else []
         rows = [row for opening in before if (row := waiting(self._commit, opening)) is not None]
         rows += [row for one in made for row in proposal.rows(one.turn, one.readers)]
         whys = [*(proposal.why(opening.message) for opening in before), *(turn.why for turn in turns)]
@@ -216,7 +220,7 @@ class _Run:
             return done
         return [replace(one, pull_request=url) for one in done]
 
-    def _again(self, choice: Choice) -> None:
+    def _again(self, choice: Choice, openings: Openings) -> None:
         """Ask for what waits already, without a new key: once for each branch."""
         branches: dict[str, list[tuple[Turning, Opening]]] = {}
         for one, opening in choice.waiting:
@@ -230,20 +234,15 @@ class _Run:
                 self._done.plan.append(f"push {branch}, and open or update its request")
             self._options.tell(f"{group[0][1].where} waits already: no new key")
             asked = {one.branch: one.pull_request for one in self._done.rotations}
-            url = asked[branch] if branch in asked else self._ask_again(branch, group)
+            url = asked[branch] if branch in asked else self._ask_again(branch, group, openings.on(branch))
             self._done.rotations += [answer.waits(self._commit, one, opening, url) for one, opening in group]
 
-    def _ask_again(self, branch: str, group: list[tuple[Turning, Opening]]) -> str | None:
+    def _ask_again(self, branch: str, group: list[tuple[Turning, Opening]], openings: list[Opening]) -> str | None:
         if self._options.dry_run:
             return None
-        openings = self._on(branch)
         rows = [row for opening in openings if (row := waiting(self._commit, opening)) is not None]
         try:
             return self._requests.ask_again(branch, openings, rows, min(one.oldest for one, _ in group))
         except KeyturnError as error:
             self._done.problems.append(error)
             return None
-
-    def _on(self, branch: str) -> list[Opening]:
-        """Return what waits on a branch."""
-        return [one for one in self._openings.every() if not one.stale and one.ref.branch == branch]
