@@ -92,6 +92,8 @@ class Chooser:
         for turning in having:
             if turning.subject in waiting:
                 self._wait(turning, waiting[turning.subject])
+        if not free:
+            return self._choice
         guard = guards(self._base.repository, self._commit, [one.subject for one in free], self._now)
         for turning in free:
             try:
