@@ -9,7 +9,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 import click
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from generator.progress import Delayed, Shown
+
+C = TypeVar("C", bound="Callable[..., object]")
 
 OUTPUT: Final = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to answer."
@@ -36,16 +38,24 @@ def _said(ctx: click.Context, param: click.Parameter, text: str | None) -> str |
     return text.strip() if text else None
 
 
-# What commands that make commits share.
-REASON: Final = click.option("--reason", metavar="TEXT", callback=_said, help="Why, for the commit.")
-PR: Final = click.option("--pr/--no-pr", default=False, show_default=True, help="Push, and open or update the request.")
-BASE: Final = click.option("--base", metavar="REV", help="The commit to start from.")
-FETCH: Final = click.option("--fetch", is_flag=True, help="Fetch first; --pr does.")
-BRANCH: Final = click.option("--branch", metavar="NAME", help="The branch to make.")
-DRY_RUN: Final = click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
-FORGE: Final = click.option(
-    "--forge", type=click.Choice(["github", "gitlab", "gitea"]), help="Where requests are made; else by the remote."
+_COMMITTING: Final = (
+    click.option("--reason", metavar="TEXT", callback=_said, help="Why, for the commit."),
+    click.option("--pr/--no-pr", default=False, show_default=True, help="Push, and open or update the request."),
+    click.option("--base", metavar="REV", help="The commit to start from."),
+    click.option("--fetch", is_flag=True, help="Fetch first; --pr does."),
+    click.option("--branch", metavar="NAME", help="The branch to make."),
+    click.option("--dry-run", is_flag=True, help="Print the plan and change nothing."),
+    click.option(
+        "--forge", type=click.Choice(["github", "gitlab", "gitea"]), help="Where requests are made; else by the remote."
+    ),
 )
+
+
+def committing(command: C) -> C:
+    """Give a command the options of all that make commits."""
+    for option in reversed(_COMMITTING):
+        command = option(command)
+    return command
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,30 +6,12 @@ import contextlib
 
 import click
 
-from generator.talk import (
-    BASE,
-    BRANCH,
-    DRY_RUN,
-    FETCH,
-    FORGE,
-    OUTPUT,
-    PR,
-    REASON,
-    complain_all,
-    complete_environments,
-    say,
-)
+from generator.talk import OUTPUT, committing, complain_all, complete_environments, say
 
 
 @click.command()
 @click.argument("environments", nargs=-1, required=True, metavar="ENV...", shell_complete=complete_environments)
-@REASON
-@PR
-@BASE
-@FETCH
-@BRANCH
-@DRY_RUN
-@FORGE
+@committing
 @OUTPUT
 @click.pass_context
 def rekey(  # noqa: PLR0913 -- one a flag

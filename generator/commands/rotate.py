@@ -9,20 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from generator.talk import (
-    BASE,
-    BRANCH,
-    DRY_RUN,
-    FETCH,
-    FORGE,
-    OUTPUT,
-    PR,
-    REASON,
-    Talk,
-    complain_all,
-    complete_environments,
-    say,
-)
+from generator.talk import OUTPUT, Talk, committing, complain_all, complete_environments, say
 
 if TYPE_CHECKING:
     from generator.app.rotate import Options
@@ -33,19 +20,13 @@ if TYPE_CHECKING:
 @click.argument("environments", nargs=-1, metavar="[ENV]...", shell_complete=complete_environments)
 @click.option("--all", "every", is_flag=True, help="Every environment with IPsec.")
 @click.option("--due", is_flag=True, help="Those whose key is older than maxKeyAge.")
-@REASON
-@PR
-@BASE
-@FETCH
-@BRANCH
+@committing
 @click.option("--together", is_flag=True, help="One commit for all, on keyturn/rotate-together; all or nothing.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=5, show_default=True, help="Requests that may be open at a time."
 )
 @click.option("--key-size", type=click.Choice(["128", "192", "256"]), help="AES bits from now on; never fewer.")
-@DRY_RUN
 @click.option("--force", is_flag=True, help="Pass over the cool-down; the commit tells.")
-@FORGE
 @OUTPUT
 @click.pass_context
 def rotate(  # noqa: PLR0913 -- one a flag
