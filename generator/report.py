@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from generator import ages, tree
+from generator.rotation import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +125,9 @@ def rotated_notes(done: Rotated, *, dry_run: bool, pr: bool) -> Iterator[str]:
     elif done.rotations and not pr:
         first = done.rotations[0]
         alone = len(done.rotations) == 1
-        again = f"keyturn rotate {first.environments[0]} --pr" if alone else "push, and open requests; --pr does both"
+        named = "" if first.branch.startswith(PREFIX) else f" --branch {first.branch}"
+        one = f"keyturn rotate {first.environments[0]}{named} --pr"
+        again = one if alone else "push, and open requests; --pr does both"
         yield f"from {done.base_name}; look at it with git show {first.branch}; next: {again}"
 
 

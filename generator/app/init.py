@@ -54,6 +54,8 @@ def init(folder: Path, *, templates: bool, ci: str | None = None) -> Started:
         shown = ", ".join(strangers[:_TOLD]) + (" and more" if len(strangers) > _TOLD else "")
         hint = "name an empty folder or repository; nothing was written"
         raise RefusedError(f"{root} is not empty: {shown}", hint=hint)
+    if ci is not None:
+        _missing_workflow(root, ci)
     repository = git.top(root) is None
     if repository:
         git.init(root)
@@ -66,14 +68,22 @@ def init(folder: Path, *, templates: bool, ci: str | None = None) -> Started:
 def _add_workflow(root: Path, ci: str) -> list[str]:
     """Write a workflow at the top of the repository, where its forge looks; return what was written."""
     top = git.top(root) or root
+    data = _missing_workflow(root, ci)
+    if data is None:
+        return []
+    _write(top, {CI[ci]: data})
+    return [(Path(os.path.relpath(top, root)) / CI[ci]).as_posix()]
+
+
+def _missing_workflow(root: Path, ci: str) -> bytes | None:
+    """Return the workflow that is to be written, None where it stands.  Raises RefusedError where another does."""
+    top = git.top(root) or root
     data = _workflow(root, ci)
-    found = files.read(top, CI[ci], len(data) + 1)
+    found = files.read(top, CI[ci], len(data) + 1) if top.exists() else None
     if found is not None and found != data:
         hint = f"keyturn init --ci {ci} in an empty folder writes one to copy from"
         raise RefusedError(f"{top / CI[ci]} is there already, and says something else", hint=hint)
-    if found is None:
-        _write(top, {CI[ci]: data})
-    return [] if found else [(Path(os.path.relpath(top, root)) / CI[ci]).as_posix()]
+    return data if found is None else None
 
 
 def _workflow(root: Path, ci: str) -> bytes:

@@ -41,15 +41,16 @@ class Branches:
 
     def refuse(self, branch: str, ours: set[str]) -> None:
         """Raise RefusedError where a branch holds what the base has not, or is not ours to replace."""
-        ref = self.local(branch)
-        if ref is None:
-            return
-        if ref.worktree:
+        ref, remote = self.local(branch), self.remote(branch)
+        if ref is not None and ref.worktree:
             message = f"{branch} is checked out in {ref.worktree}"
             raise RefusedError(message, hint="git switch to another branch there")
-        if ref.commit not in ours and not self._is_merged(ref):
-            message = f"there is a branch {branch}, and it holds something else"
-            raise RefusedError(message, hint=f"git branch -D {branch}, or another name by --branch")
+        if ref is not None and ref.commit not in ours and not self._is_merged(ref):
+            way = f"{ref.dropping}, or another name by --branch" if branch.startswith(PREFIX) else "take another name"
+            raise RefusedError(f"there is a branch {branch}, and it holds something else", hint=way)
+        if remote is not None and remote.commit not in ours and not branch.startswith(PREFIX):
+            message = f"there is a branch {remote.short}, and it is a person's"
+            raise RefusedError(message, hint="take another name")
 
     def instead_of(self, branch: str, ours: set[str]) -> str | None:
         """Return what the remote's branch holds and may lose, None where it may lose nothing."""

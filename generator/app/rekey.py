@@ -105,7 +105,9 @@ class _Run:
             self._branches.refuse(branch, ours)
             if not self._options.dry_run:
                 self._base.repository.check_identity()
-            found = self._write(found, self._sealer.rewrap(environment, self._commit.read(path) or b""))
+            data = self._commit.read(path) or b""
+            self._sealer.prove(name, data)
+            found = self._write(found, self._sealer.rewrap(environment, data))
         if (rotation := self._openings.of_environment(name)) is not None:
             self._options.tell(
                 f"{rotation.where} turns the key of {name} too: what is merged second is to be made anew"

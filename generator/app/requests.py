@@ -88,7 +88,8 @@ class Requests:
                 return there.url
             return where.create(text) if where.has_tool else self._left(where, where.opened(said), by_hand, text)
         except ToolError as error:
-            raise ToolError(error.message, hint=error.hint or f"{push.branch} is pushed and stays: {by_hand}") from None
+            left = f"{there.url} is open, and shows it" if there is not None else by_hand
+            raise ToolError(error.message, hint=error.hint or f"{push.branch} is pushed and stays: {left}") from None
 
     def _left(self, where: forge.Forge, opened: str | None, by_hand: str, text: forge.Text) -> str | None:
         """What a push did without a tool: it opened a request by itself, or a person has to."""
