@@ -193,9 +193,7 @@ class Chooser:
         if not self._wish.names:
             self._choice.skipped.append((subject, f"its rotation waits on {found.where}"))
         elif not (ref.branch.startswith(rotation.PREFIX) or ref.branch == self._wish.branch):
-            ways = (
-                f"merge that branch into {self._base.name}; --branch {ref.branch} --pr publishes it, if it is for this"
-            )
+            ways = f"it is part of that branch, of which no request is made here: merge it into {self._base.name}"
             self._choice.problems.append((subject.names, RefusedError(message, hint=ways)))
         elif self._wish.pr:
             self._choice.waiting.append((turning, found))
