@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from generator import ages, keys, secret, yamlio
 from generator.cilium import SECRET_NAME
@@ -62,11 +62,17 @@ def _key(text: str) -> Key:
     lines = text.splitlines()
     if len(lines) != 1:
         what = f"{len(lines)} lines" if lines else "no key line"
-        raise InputError(f"the Secret has {what}, and one is wanted", hint="agents use the last: leave it alone there")
+        raise InputError(
+            f"the Secret has {what}, and one is wanted",
+            hint="agents use the last: leave that one alone in the cluster's Secret, then adopt",
+        )
     line = re.sub(r"(?<= )0x(?=[0-9a-fA-F])", "", lines[0])
     if complaint := keys.complaint(line):
         raise InputError(f"the key line {complaint}", hint="put a sound key into the cluster first")
     return keys.parse(line)
+
+
+_ONE_LINE: Final = "agents use the last: leave that one alone in the cluster's Secret, then adopt"
 
 
 def _created(root: Node) -> datetime | None:

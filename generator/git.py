@@ -105,6 +105,8 @@ class Repository:
     def setting(self, name: str, kind: str = "") -> str | None:
         """Return a setting of the user's, None where it is not set; `kind` is one of git's, such as `bool`."""
         result = self._run("config", *([f"--type={kind}"] if kind else []), "--get", name)
+        if result.code > 1:  # 1 is how git says that it is not set
+            raise ToolError(f"git config {name} cannot be read: {last_line(result.stderr)}")
         return os.fsdecode(result.stdout).rstrip("\n") if result.code == 0 else None
 
     def is_branch_name(self, name: str) -> bool:

@@ -30,11 +30,10 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A commit that waits on a branch: its parent, its message and the branch that showed it."""
+    """A commit that waits on a branch: its parent, and its message."""
 
     commit: str
     parent: str | None
-    ref: str
     message: str
 
 
@@ -89,9 +88,9 @@ def arrivals(root: Path, base: str, since: datetime, folders: Sequence[str]) -> 
 
 def pending(root: Path, base: str, trailer: str) -> list[Pending]:
     """Return the commits that are on a branch, local or remote-tracking, not on `base`, and have a trailer."""
-    words = ("log", "--encoding=UTF-8", "--basic-regexp", f"--grep=^{trailer}: ", "--format=%H%x00%P%x00%S%x00%B%x00")
-    found = _records(git.output(root, *words, "--branches", "--remotes", "--not", base, "--"), 4)
-    return [Pending(commit, parents.partition(" ")[0] or None, ref, message) for commit, parents, ref, message in found]
+    words = ("log", "--encoding=UTF-8", "--basic-regexp", f"--grep=^{trailer}: ", "--format=%H%x00%P%x00%B%x00")
+    found = _records(git.output(root, *words, "--branches", "--remotes", "--not", base, "--"), 3)
+    return [Pending(commit, parents.partition(" ")[0] or None, message) for commit, parents, message in found]
 
 
 def refs(root: Path) -> list[Ref]:

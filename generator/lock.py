@@ -22,7 +22,11 @@ _POLL: Final = 0.05
 def path(root: Path) -> Path:
     """`keyturn.lock` in the git directory, `.keyturn.lock` at the root outside git."""
     directory = git.directory(root)
-    return root / ".keyturn.lock" if directory is None else directory / "keyturn.lock"
+    if directory is None:
+        return root / ".keyturn.lock"
+    common = directory / "commondir"  # worktrees of one repository share its branches
+    shared = directory / common.read_text("utf-8").strip() if common.is_file() else directory
+    return shared.resolve() / "keyturn.lock" if common.is_file() else shared / "keyturn.lock"
 
 
 @contextlib.contextmanager

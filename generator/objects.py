@@ -43,7 +43,9 @@ class Objects:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._program = process.Dialogue(git.argv("cat-file", "--batch"), cwd=root, env=git.environment())
+        self._program = process.Dialogue(
+            git.argv("cat-file", "--batch"), "git cat-file", cwd=root, env=git.environment()
+        )
         self._trees: dict[str, Tree] = {}
 
     def __enter__(self) -> Self:
@@ -122,7 +124,9 @@ def graft(root: Path, objects: Objects, commit: str, files: Mapping[str, str]) -
             raise RefusedError(f"{path} is not a regular file in git", hint="move it away")
         entries[name] = Entry(FILE, name, blob) if old is None else replace(old, oid=blob)
     tree = ""
-    program = process.Dialogue(git.argv("mktree", "-z", "--missing", "--batch"), cwd=root, env=git.environment())
+    program = process.Dialogue(
+        git.argv("mktree", "-z", "--missing", "--batch"), "git mktree", cwd=root, env=git.environment()
+    )
     with contextlib.closing(program):
         for folder in sorted(changed, key=_depth, reverse=True):  # a folder before the one that it is in
             tree = program.ask(_listed(changed[folder])).decode("ascii")
@@ -164,7 +168,8 @@ def commit(repository: git.Repository, tree: str, parent: str, message: str) -> 
     words = ["-c", "i18n.commitEncoding=UTF-8", "commit-tree", tree, "-p", parent, *sign]
     result = git.run(repository.root, *words, stdin=message.encode(), seconds=git.PATIENCE)
     if result.code != 0:
-        raise ToolError(f"git made no commit: {git.last_line(result.stderr)}")
+        hint = "commit.gpgSign asks for a signature: see git config user.signingKey and gpg.program" if sign else ""
+        raise ToolError(f"git made no commit: {git.last_line(result.stderr)}", hint=hint)
     return _text(result.stdout)
 
 

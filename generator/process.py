@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
 import shlex
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
@@ -14,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Final
 from generator.errors import ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -40,17 +42,50 @@ def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: bytes 
     """
     start = time.monotonic()
     try:
-        done = subprocess.run(
-            argv, cwd=cwd, env={**env, "PWD": str(cwd)}, input=stdin, capture_output=True, timeout=seconds, check=False
+        with _started(argv, cwd, env, subprocess.PIPE) as program:
+            stdout, stderr = program.communicate(stdin, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"{argv[0]} did not answer within {seconds:g} s") from None
+    _log.info("ran %s in %.2f s, exit %d", shlex.join(argv), time.monotonic() - start, program.returncode)
+    return Result(program.returncode, stdout, stderr)
+
+
+_running: Final[set[subprocess.Popen[bytes]]] = set()
+
+
+def stop() -> None:
+    """Kill every program that runs, since this one is about to end."""
+    for program in tuple(_running):
+        program.kill()
+
+
+@contextlib.contextmanager
+def _started(
+    argv: Sequence[str], cwd: Path, env: Mapping[str, str], stderr: int | IO[bytes]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program, and see that it has ended.  Raises ToolError where it cannot be started."""
+    try:
+        program = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env={**env, "PWD": str(cwd)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            bufsize=0 if stderr != subprocess.PIPE else -1,
         )
     except FileNotFoundError:
         raise ToolError(f"{argv[0]} is not to be found") from None
-    except subprocess.TimeoutExpired:
-        raise ToolError(f"{argv[0]} did not answer within {seconds:g} s") from None
     except OSError as error:
         raise ToolError(f"{argv[0]} cannot be started: {error.strerror}") from None
-    _log.info("ran %s in %.2f s, exit %d", shlex.join(argv), time.monotonic() - start, done.returncode)
-    return Result(done.returncode, done.stdout, done.stderr)
+    with program:
+        _running.add(program)
+        try:
+            yield program
+        finally:
+            if program.poll() is None:
+                program.kill()
+            _running.discard(program)
 
 
 _ANSWER: Final = 60.0  # seconds that a program may take for one answer
@@ -63,26 +98,22 @@ class Dialogue:
     Raises ToolError where it cannot be started, ends in between, or takes too long for an answer.
     """
 
-    def __init__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
-        self._name = shlex.join(argv)
+    def __init__(self, argv: Sequence[str], name: str, *, cwd: Path, env: Mapping[str, str]) -> None:
+        """Start `argv`, which messages call `name`."""
+        self._name = name
         self._rest = b""
-        try:
-            self._program = subprocess.Popen(
-                argv,
-                cwd=cwd,
-                env={**env, "PWD": str(cwd)},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                bufsize=0,
-            )
-        except OSError as error:
-            raise ToolError(f"{argv[0]} cannot be started: {error.strerror}") from None
-        _log.info("runs %s", self._name)
+        self._stack = contextlib.ExitStack()
+        self._words = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 -- the stack closes it
+        self._program = self._stack.enter_context(_started(argv, cwd, env, self._words))
+        _log.info("runs %s", shlex.join(argv))
 
     def close(self) -> None:
-        self._program.kill()
-        self._program.communicate()
+        self._stack.close()
+
+    def _ended(self) -> ToolError:
+        self._words.seek(0)
+        lines = self._words.read().decode("utf-8", "replace").strip().splitlines()
+        return ToolError(f"{self._name} ended too soon{f': {lines[-1]}' if lines else ''}")
 
     def ask(self, request: bytes) -> bytes:
         """Send a request, whole, and return the first line of the answer, without its end."""
@@ -91,7 +122,7 @@ class Dialogue:
         try:
             _write(stream, request)
         except BrokenPipeError:
-            raise ToolError(f"{self._name} ended too soon") from None
+            raise self._ended() from None
         while b"\n" not in self._rest:
             self._fill()
         line, _, self._rest = self._rest.partition(b"\n")
@@ -111,7 +142,7 @@ class Dialogue:
             raise ToolError(f"{self._name} did not answer within {_ANSWER:g} s")
         more = os.read(stream.fileno(), _CHUNK)
         if not more:
-            raise ToolError(f"{self._name} ended too soon")
+            raise self._ended()
         self._rest += more
 
 

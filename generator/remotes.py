@@ -112,7 +112,8 @@ def urls(repository: Repository, remote: str) -> list[str]:
 def _network(repository: Repository, *words: str) -> str:
     result = git.run(repository.root, *words, network=True, seconds=git.PATIENCE)
     if result.code != 0:
-        raise ToolError(f"git {words[0]} failed: {_complaint(result.stderr)}")
+        hint = "without --pr and --fetch, what was fetched last serves"
+        raise ToolError(f"git {words[0]} failed: {_complaint(result.stderr)}", hint=hint)
     return os.fsdecode(result.stdout)
 
 

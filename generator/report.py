@@ -121,7 +121,8 @@ def rotated_notes(done: Rotated, *, dry_run: bool, pr: bool) -> Iterator[str]:
     if done.note:
         yield done.note
     if dry_run and done.plan:
-        yield "a dry run: nothing was written, and the key is thrown away"
+        thrown = ", and the key is thrown away" if any(one.commit is None for one in done.rotations) else ""
+        yield f"a dry run: nothing was written{thrown}"
     elif done.rotations and not pr:
         first = done.rotations[0]
         alone = len(done.rotations) == 1

@@ -80,7 +80,7 @@ class Sops:
             stdin=clear.encode(),
         )
         if result.code != 0:
-            raise ToolError(f"sops failed to encrypt {name}: {reason(result.stderr)}")
+            raise ToolError(f"sops failed to encrypt {name}: {reason(result.stderr)}", hint=_way(result.stderr))
         _check(result.stdout, clear, name, rule)
         return result.stdout
 
@@ -244,6 +244,12 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
 # Go's own settings for a program that runs for some milliseconds beside others: no garbage collection below the limit,
 # no second processor.  Measured: 13 ms of processor time a run for 17.
 _SHORT_RUN: Final = {"GOGC": "off", "GOMEMLIMIT": "256MiB", "GOMAXPROCS": "1"}
+
+
+def _way(stderr: bytes) -> str:
+    """How to go on where sops says what it lacks."""
+    known = b"not available in keyring" in stderr or b"gpg: " in stderr
+    return "gpg --import the public keys of the PGP recipients in .sops.yaml" if known else ""
 
 
 def reason(stderr: bytes) -> str:

@@ -232,7 +232,7 @@ def test_line_that_agents_take_is_written_as_every_reader_takes_it(lab: Repo, li
     assert opened(lab)["stringData"] == {"keys": LINE}
 
 
-LEAVE = "agents use the last: leave it alone there"
+LEAVE = "agents use the last: leave that one alone in the cluster's Secret, then adopt"
 SOUND = "put a sound key into the cluster first"
 UNSOUND = {
     "two lines": (f"{LINE}\n{LINE}", f"the Secret has 2 lines, and one is wanted; {LEAVE}"),

@@ -49,13 +49,13 @@ def test_lock_lies_at_the_root_outside_git(repo: Repo) -> None:
     assert lock.path(repo.root) == repo.root / ".keyturn.lock"
 
 
-def test_lock_of_a_worktree_is_its_own(repo: Repo, tmp_path: Path) -> None:
+def test_worktrees_of_a_repository_share_the_lock_as_they_share_branches(repo: Repo, tmp_path: Path) -> None:
     repo.init()
     repo.write("README", "x\n")
     repo.commit()
     repo.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "work"))
 
-    assert lock.path(tmp_path / "work") == repo.root / ".git" / "worktrees" / "work" / "keyturn.lock"
+    assert lock.path(tmp_path / "work") == repo.root / ".git" / "keyturn.lock"
 
 
 def test_lock_names_its_holder_while_it_is_held(repo: Repo) -> None:

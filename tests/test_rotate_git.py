@@ -299,7 +299,10 @@ def test_signing_that_fails_leaves_no_branch(lab: Repo, tmp_path: Path) -> None:
     gpg = rig.script(tmp_path, "gpg", "echo no secret key >&2\nexit 2\n")
     configure(lab, f"commit.gpgSign=true gpg.program={gpg}")
 
-    assert turned.refused(lab, "lab") == "git made no commit: gpg failed to sign the data"
+    assert turned.refused(lab, "lab") == (
+        "git made no commit: gpg failed to sign the data; "
+        "commit.gpgSign asks for a signature: see git config user.signingKey and gpg.program"
+    )
 
 
 def test_commit_hooks_do_not_run(lab: Repo, tmp_path: Path) -> None:

@@ -208,11 +208,12 @@ def test_closed_request_is_a_persons_word_and_stays_closed(forge: Forge, tool: s
     if waits:
         forge.rotate("lab")
 
-    line = stuck(forge)
+    ran = forge.rotate("lab", "--pr")
 
-    drop = f"git branch -D {BRANCH}; git push origin --delete {BRANCH}"
-    hint = f"reopen it; or, for another key: {drop}, then rotate with another --branch"
-    assert (line, forge.there()) == (f"{FIRST[tool]} was closed by a person; {hint}", {})
+    drop = f"git branch -D {BRANCH}, then " if waits else ""
+    hint = f"reopen it; or, for another key: {drop}rotate with another --branch"
+    assert (ran.code, errors(ran.err)) == (3, [f"{FIRST[tool]} was closed by a person; {hint}"])
+    assert (forge.there(), turned.branches(forge.repo)) == ({}, [BRANCH] if waits else [])
     assert (forge.verbs, [one["state"] for one in forge.requests()]) == ([f"{VERB[tool]} list"], ["closed"])
 
 
@@ -224,7 +225,7 @@ def test_closed_request_is_a_persons_word_in_any_time_zone(forge: Forge) -> None
     forge.repo.git("push", "-q", "origin", "main")
     forge.put("closed", created=f"{made:%Y-%m-%dT%H:%M:%S}.000-11:00")
 
-    assert "was closed by a person" in stuck(forge)
+    assert "was closed by a person" in forge.rotate("lab", "--pr").err
 
 
 FORMER = {
@@ -282,7 +283,7 @@ def test_runner_with_a_fresh_clone_each_time_makes_no_second_request(forge: Forg
 
 def test_no_more_requests_than_the_limit_are_open_at_a_time(forge: Forge) -> None:
     forges.at(forge, "gh")
-    waits = "waits for the next run: 2 rotations wait on origin (--limit)"
+    waits = "waits for the next run: no more than --limit 2"
 
     first = forge.asked("--due", "--limit", "2")
     second = forge.asked("--due", "--limit", "2")
@@ -457,24 +458,44 @@ def theirs(forge: Forge) -> Repo:
     return other
 
 
-@pytest.mark.parametrize("stale", [True, False], ids=["on a stale rotation", "on the base"])
-@pytest.mark.parametrize("during", [True, False], ids=["meanwhile", "before"])
-def test_commit_of_somebody_else_is_never_overwritten(forge: Forge, *, stale: bool, during: bool) -> None:
+STALE = pytest.mark.parametrize("stale", [True, False], ids=["on a stale rotation", "on the base"])
+
+
+@STALE
+def test_commit_that_comes_meanwhile_is_never_overwritten(forge: Forge, *, stale: bool) -> None:
     forges.at(forge, "gh")
     if stale:
         forge.asked("lab")
         forge.moved()
     other = theirs(forge)
-    push = ("push", "-q", "origin", BRANCH)
-    if during:
-        forge.meanwhile(f"cd {other.root} && git {' '.join(push)}\n")
-    else:
-        other.git(*push)
+    forge.meanwhile(f"cd {other.root} && git push -q origin {BRANCH}\n")
 
     line = stuck(forge)
 
     assert line.startswith(f"origin did not take {BRANCH}: ")
     assert forge.there() == {BRANCH: turned.tip(other, BRANCH)}
+
+
+@STALE
+def test_commit_of_somebody_else_is_seen_before_a_key_is_made_and_the_way_out_works(
+    forge: Forge, *, stale: bool
+) -> None:
+    forges.at(forge, "gh")
+    if stale:
+        forge.asked("lab")
+        forge.moved()
+    other = theirs(forge)
+    other.git("push", "-q", "origin", BRANCH)
+
+    ran = forge.rotate("lab", "--pr")
+
+    (line,) = errors(ran.err)
+    reason = f"origin/{BRANCH} holds what cannot be merged any more, and commits of somebody else"
+    way = f"git push origin --delete {BRANCH}"
+    assert line == f"{reason}; {way} drops it, or another name by --branch"
+    assert (ran.code, forge.there()) == (3, {BRANCH: turned.tip(other, BRANCH)})
+    forge.repo.git(*way.split()[1:])
+    assert forge.rotate("lab", "--pr").code == 0
 
 
 def test_second_of_two_people_at_once_is_told(forge: Forge) -> None:

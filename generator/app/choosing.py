@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import re
+from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from generator import firstkeys, history, rotation, secret, workspace, yamlio
 from generator.app.guards import guards
-from generator.app.openings import told_at
 from generator.errors import InputError, KeyturnError, RefusedError
 from generator.findings import InvalidError, errors, tidy
 
@@ -65,7 +67,7 @@ class Choice:
 
     turning: list[Turning] = field(default_factory=list)
     waiting: list[tuple[Turning, Opening]] = field(default_factory=list)
-    skipped: list[tuple[Subject, str]] = field(default_factory=list)
+    skipped: list[tuple[Subject, str, Opening | None]] = field(default_factory=list)
     problems: list[tuple[list[str], KeyturnError]] = field(default_factory=list)
     next_due: tuple[datetime, str] | None = None
     openings: Openings | None = None  # None where nothing could turn, so nobody looked
@@ -150,7 +152,7 @@ class Chooser:
         for subject, held in having:
             due = rotation.due_first(subject, held)
             if self._wish.due and due is None:
-                self._choice.skipped.append((subject, "it has no key yet"))
+                self._choice.skipped.append((subject, "it has no key yet", None))
             elif not self._wish.due or due is None or due <= self._now:
                 yield subject, held
             elif self._choice.next_due is None or due < self._choice.next_due[0]:
@@ -179,21 +181,30 @@ class Chooser:
     def _refuse_unread(self, subject: Subject, held: Held) -> None:
         """Raise RefusedError where a cluster holds a mesh's key and its environment does not say whose member it is."""
         prints = {one.fingerprint for one in held.values() if one is not None}
-        for name in self._names if subject.mesh else ():
-            other = told_at(self._commit, self._commit.oid, firstkeys.path(name)) if name not in held else None
-            if other is not None and other.fingerprint in prints:
-                space = workspace.load(self._commit, [name])
-                if not space.environments:
-                    message = f"{name} holds the key of {subject.label}, and its environment cannot be read"
-                    raise RefusedError(message, hint=f"mend {workspace.path(name)}{self._commit.words}")
+        others = {name for one in prints for name in self._holders[one]} - held.keys() if subject.mesh else set()
+        for name in sorted(others):
+            if not workspace.load(self._commit, [name]).environments:
+                message = f"{name} holds the key of {subject.label}, and its environment cannot be read"
+                raise RefusedError(message, hint=f"mend {workspace.path(name)}{self._commit.words}")
+
+    @functools.cached_property
+    def _holders(self) -> dict[str, set[str]]:
+        """Fingerprint -> the environments whose Secret tells it; by a search of bytes, since there may be many."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for name in self._names:
+            for one in _FINGERPRINT.findall(self._commit.read(firstkeys.path(name)) or b""):
+                found[one.decode("ascii")].add(name)
+        return found
 
     def _wait(self, turning: Turning, found: Opening) -> None:
         subject, ref = turning.subject, found.ref
         message = f"a rotation of {subject.label} waits on {found.where}"
         if not self._wish.names:
-            self._choice.skipped.append((subject, f"its rotation waits on {found.where}"))
+            self._choice.skipped.append((subject, f"its rotation waits on {found.where}", found))
         elif not (ref.branch.startswith(rotation.PREFIX) or ref.branch == self._wish.branch):
             ways = f"it is part of that branch, of which no request is made here: merge it into {self._base.name}"
+            if ref.commit == found.commit and ref.branch != self._base.branch:
+                ways = f"keyturn rotate {subject.names[0]} --pr --branch {ref.branch} opens its request"
             self._choice.problems.append((subject.names, RefusedError(message, hint=ways)))
         elif self._wish.pr:
             self._choice.waiting.append((turning, found))
@@ -209,6 +220,9 @@ class Chooser:
         if young and not self._wish.force:
             raise RefusedError(young, hint="wait until every node has the key, or pass --force")
         self._choice.turning.append(Turning(subject, turning.held, tuple(openings.stale(subject)), young))
+
+
+_FINGERPRINT: Final = re.compile(rb"keyturn/fingerprint: (sha256:[0-9a-f]{32})")
 
 
 def refuse_type(environment: Environment) -> None:

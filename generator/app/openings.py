@@ -112,7 +112,8 @@ class Openings:
     @property
     def stack(self) -> str | None:
         """The commit that one more rotation together can follow; None where there is none, or the base has moved on."""
-        if self._tip is None or any(one.stale for one in self.every() if self.is_together(one)):
+        together = [one for one in self.every() if self.is_together(one)]
+        if self._tip is None or not together or any(one.stale for one in together):
             return None
         follows = history.is_ancestor(self._base.objects.root, self._base.oid, self._tip.commit)
         return self._tip.commit if follows and self._tip.commit != self._base.oid else None

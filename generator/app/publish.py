@@ -48,9 +48,13 @@ class Branches:
         if ref is not None and ref.commit not in ours and not self._is_merged(ref):
             way = f"{ref.dropping}, or another name by --branch" if branch.startswith(PREFIX) else "take another name"
             raise RefusedError(f"there is a branch {branch}, and it holds something else", hint=way)
-        if remote is not None and remote.commit not in ours and not branch.startswith(PREFIX):
-            message = f"there is a branch {remote.short}, and it is a person's"
-            raise RefusedError(message, hint="take another name")
+        if remote is None or remote.commit in ours or self._is_merged(remote):
+            return
+        if not branch.startswith(PREFIX):
+            raise RefusedError(f"there is a branch {remote.short}, and it is a person's", hint="take another name")
+        if ref is None or ref.commit != remote.commit:
+            message = f"{remote.short} holds what cannot be merged any more, and commits of somebody else"
+            raise RefusedError(message, hint=f"{remote.dropping} drops it, or another name by --branch")
 
     def instead_of(self, branch: str, ours: set[str]) -> str | None:
         """Return what the remote's branch holds and may lose, None where it may lose nothing."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import functools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 from generator import firstkeys, forge, proposal, remotes, workspace
 from generator.app.openings import readers_at, told_at
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from generator.commits import Commit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Requests:
     """What one run asks for; `kind` is the forge that somebody named, `tell` says what is left to a person."""
 
@@ -27,12 +28,67 @@ class Requests:
     branches: publish.Branches
     kind: str | None
     tell: Callable[[str], None]
+    _found: dict[str, list[forge.Request] | None] = field(default_factory=dict)
 
     def room(self, limit: int, openings: Openings, waiting: Sequence[Opening]) -> int:
-        """Return how many more requests may be open: each branch on the remote counts, and each that goes there now."""
+        """Return how many more requests may be open: each branch on the remote counts, and each that goes there now.
+
+        One whose request a person closed counts no more.
+        """
         waits = [one for one in openings.every() if not one.stale]
         there = {ref.branch for one in waits for ref in one.refs if ref == self.branches.remote(ref.branch)}
+        there = {branch for branch in there if not self._is_closed(branch)}
         return max(0, limit - len(there | {one.ref.branch for one in waiting}))
+
+    def state(self, opening: Opening) -> str:
+        """Say of a rotation that waits where its request is not open, as far as the forge's tool can tell."""
+        ref = opening.ref
+        if len(self._found) >= _ASKED or (
+            ref != self.branches.remote(ref.branch) and self.branches.remote(ref.branch) is None
+        ):
+            return ""
+        try:
+            found = self._requests(ref.branch)
+        except ToolError:
+            return ""
+        if found is None or any(one.is_open for one in found):
+            return ""
+        closed = next((one.url for one in found if not one.is_merged), None)
+        if closed:
+            return f", and a person closed its request: {closed}"
+        return f", and it has no request: keyturn rotate {opening.trailer.environment} --pr opens it"
+
+    def _is_closed(self, branch: str) -> bool:
+        """Whether all that was asked for a branch is closed, as far as that was looked at."""
+        found = self._found.get(branch)
+        return bool(found) and not any(one.is_open or one.is_merged for one in found or [])
+
+    def refuse_closed(self, branch: str, since: datetime) -> None:
+        """Raise RefusedError where a person closed the request of a branch since the old key was made."""
+        try:
+            found = self._requests(branch) or []
+        except ToolError:  # told where the request is made
+            return
+        closed = [one for one in found if not (one.is_open or one.is_merged) and one.created >= since]
+        if closed and not any(one.is_open for one in found):
+            refs = (self.branches.local(branch), self.branches.remote(branch))
+            drop = "; ".join(ref.dropping for ref in refs if ref is not None)
+            hint = f"reopen it; or, for another key: {f'{drop}, then ' if drop else ''}rotate with another --branch"
+            raise RefusedError(f"{closed[0].url} was closed by a person", hint=hint)
+
+    def _requests(self, branch: str) -> list[forge.Request] | None:
+        """Return the requests of a branch, None where no tool tells; asked for once."""
+        if branch not in self._found:
+            where = self._forge
+            self._found[branch] = where.requests(branch) if where is not None and where.has_tool else None
+        return self._found[branch]
+
+    @functools.cached_property
+    def _forge(self) -> forge.Forge | None:
+        remote = self.base.remote
+        if remote is None:
+            return None
+        return forge.find(self.base.repository.root, remotes.urls(self.base.repository, remote), self.kind)
 
     def ask(self, branch: str, commit: str, words: tuple[str, str], since: datetime, ours: set[str]) -> str | None:
         """Push a commit and open or update its request, titled and described by `words`; return its address."""
@@ -49,13 +105,13 @@ class Requests:
         return self._publish(text, push, since)
 
     def ask_again(
-        self, branch: str, openings: Sequence[Opening], rows: Sequence[proposal.Row], since: datetime
+        self, branch: str, openings: Sequence[Opening], rows: Sequence[proposal.Row], since: datetime, *, resized: bool
     ) -> str | None:
-        """Ask for what waits on a branch already; return the request's address."""
+        """Ask for what waits on a branch already; `resized` where it says another keySize.  Return the address."""
         tip = self.branches.tip(branch)
         messages = list(dict.fromkeys(opening.message for opening in openings))
         title = messages[0].partition("\n")[0] if len(messages) == 1 else proposal.together(len(rows))
-        words = title, proposal.body("\n\n".join(map(proposal.why, messages)), rows)
+        words = title, proposal.body("\n\n".join(map(proposal.why, messages)), rows, environment_files=resized)
         return self.ask(branch, tip.commit if tip else openings[0].commit, words, since, set())
 
     def _publish(self, text: forge.Text, push: remotes.Push, since: datetime) -> str | None:
@@ -64,20 +120,16 @@ class Requests:
         A request that was closed since the old key was made is a person's word.  Raises RefusedError for that one,
         ToolError where push or tool fail; the branch stays, and the hint says how to go on.
         """
-        urls = remotes.urls(self.base.repository, push.remote)
-        where = forge.find(self.base.repository.root, urls, self.kind)
+        where = self._forge
+        assert where is not None  # noqa: S101 -- there is a remote to push to
         by_hand = where.by_hand(text)
         try:
-            found = where.requests(text.branch) if where.has_tool else []
+            found = self._requests(text.branch) or []
         except ToolError as error:
             hint = f"the branch stays: git push {push.remote} {push.branch}, then {by_hand}"
             raise ToolError(error.message, hint=hint) from None
+        self.refuse_closed(text.branch, since)
         there = next((one for one in found if one.is_open), None)
-        closed = [one for one in found if not (one.is_open or one.is_merged) and one.created >= since]
-        if there is None and closed:
-            drop = f"git branch -D {text.branch}; git push {push.remote} --delete {text.branch}"
-            hint = f"reopen it; or, for another key: {drop}, then rotate with another --branch"
-            raise RefusedError(f"{closed[0].url} was closed by a person", hint=hint)
         try:
             said = remotes.push(self.base.repository, push, where.options(text))
         except remotes.PushRefusedError as error:
@@ -101,6 +153,9 @@ class Requests:
         return opened
 
 
+_ASKED: Final = 20  # branches that a forge is asked about beside those that turn
+
+
 def _way(error: remotes.PushRefusedError, push: remotes.Push, by_hand: str) -> str:
     """How to go on where the remote did not take a branch."""
     if error.is_behind:
@@ -120,3 +175,10 @@ def waiting(source: Commit, opening: Opening) -> proposal.Row | None:
     mesh = next((one.cluster.mesh for one in space.environments), None)
     before = told_at(source, source.oid, path)
     return proposal.Row(name, mesh, before, after, readers_at(source, opening.commit, path))
+
+
+def resizes(source: Commit, opening: Opening) -> bool:
+    """Whether a rotation that waits changes its environment's file too."""
+    path = workspace.path(opening.trailer.environment)
+    there = source.objects.find(opening.commit, source.path(path))
+    return there is not None and there.oid != source.blob(path)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from generator import proposal, rotation
+from generator import proposal, rotation, workspace
 from generator.app import answer, publish, sealing, turning
 from generator.app import base as bases
 from generator.app.choosing import Chooser, Wish
 from generator.app.openings import Openings
-from generator.app.requests import Requests, waiting
+from generator.app.requests import Requests, resizes, waiting
 from generator.errors import InputError, KeyturnError, RefusedError
 from generator.outcome import Rotated, Rotation
 from generator.progress import Step, untold
@@ -42,7 +42,6 @@ class Options:
     reason: str | None = None
     base: str | None = None
     fetch: bool = False
-    branch: str | None = None
     limit: int = 5
     key_size: int | None = None
     dry_run: bool = False
@@ -60,8 +59,8 @@ def rotate(root: Path, options: Options) -> Rotated:
     """
     fetch = (options.fetch or options.wish.pr) and not options.dry_run
     base = bases.resolve(root, options.base, fetch=fetch)
-    if options.branch is not None:
-        publish.check_name(base, options.branch)
+    if options.wish.branch is not None:
+        publish.check_name(base, options.wish.branch)
     with bases.opened(base) as commit, contextlib.ExitStack() as stack:
         return _Run(base, commit, options, stack).run()
 
@@ -80,8 +79,9 @@ class _Run:
     def run(self) -> Rotated:
         wish, done = self._options.wish, self._done
         choice = Chooser(self._base, self._commit, wish, self._how.now, self._options.tell).choose(self._look)
-        for subject, reason in choice.skipped:
-            done.skip(subject.names, reason)
+        for subject, reason, opening in choice.skipped:
+            asked = self._requests.state(opening) if opening and wish.pr and not self._options.dry_run else ""
+            done.skip(subject.names, f"{reason}{asked}")
         for names, error in choice.problems:
             done.fail(names, error)
         if wish.together and done.problems:
@@ -90,7 +90,7 @@ class _Run:
             if wish.together and choice.turning:
                 self._together(choice, choice.openings)
             elif not wish.together:
-                self._alone(self._limited(choice, choice.openings) if wish.pr else choice.turning)
+                self._alone(choice.turning, self._room(choice, choice.openings))
             self._again(choice, choice.openings)
         if not (choice.turning or choice.waiting or choice.skipped or choice.problems):
             done.note = answer.next_due(choice, self._how.now)
@@ -111,26 +111,32 @@ class _Run:
                 return sealer.rule(known[name]).groups if name in known else None
             return None
 
-        tip = self._branches.tip(self._options.branch or rotation.TOGETHER)
+        tip = self._branches.tip(self._options.wish.branch or rotation.TOGETHER)
         return Openings(self._commit, self._branches.refs, readers, tip)
 
-    def _limited(self, choice: Choice, openings: Openings) -> list[Turning]:
-        """Return what there is room for among the requests that may be open."""
-        limit, remote = self._options.limit, self._base.remote or "no remote"
-        room = self._requests.room(limit, openings, [opening for _, opening in choice.waiting])
-        for one in choice.turning[room:]:
-            self._done.skip(one.subject.names, f"waits for the next run: {limit} rotations wait on {remote} (--limit)")
-        return choice.turning[:room]
+    def _room(self, choice: Choice, openings: Openings) -> int:
+        """Return how many rotations may be made: with --pr, as many as there is room for among the requests."""
+        if not self._options.wish.pr:
+            return len(choice.turning)
+        return self._requests.room(self._options.limit, openings, [opening for _, opening in choice.waiting])
 
-    def _alone(self, chosen: list[Turning]) -> None:
-        """Turn each on a branch of its own; what fails leaves nothing of that one."""
-        if self._options.branch is not None and len(chosen) > 1:
+    def _alone(self, chosen: list[Turning], room: int) -> None:
+        """Turn each on a branch of its own, as far as there is room; what fails leaves nothing of that one."""
+        if self._options.wish.branch is not None and len(chosen) > 1:
             raise InputError("--branch names one branch, and more than one key turns", hint="add --together")
         turns: list[tuple[Turning, Turn]] = []
         for one in chosen:
+            if len(turns) >= room:
+                self._done.skip(
+                    one.subject.names, f"waits for the next run: no more than --limit {self._options.limit}"
+                )
+                continue
             try:
                 turn = turning.turn(one, self._how)
-                self._branches.refuse(self._branch(turn), one.replaceable)
+                branch = self._branch(turn)
+                self._branches.refuse(branch, one.replaceable)
+                if self._options.wish.pr and not self._options.dry_run:
+                    self._requests.refuse_closed(branch, one.oldest)
                 turns.append((one, turn))
             except KeyturnError as error:
                 self._done.fail(one.subject.names, error)
@@ -160,9 +166,10 @@ class _Run:
 
     def _together(self, choice: Choice, openings: Openings) -> None:
         """Turn all in one commit, or none; it follows what waits on the branch already, where that can be."""
-        branch = self._options.branch or rotation.TOGETHER
+        branch = self._options.wish.branch or rotation.TOGETHER
         ours = {opening.commit for opening in openings.every() if openings.is_together(opening)}
-        self._branches.refuse(branch, ours)
+        stack = openings.stack
+        self._branches.refuse(branch, {*ours, stack} if stack else ours)
         turns = [turning.turn(one, self._how) for one in choice.turning]
         self._check_identity()
         made = []
@@ -172,7 +179,6 @@ class _Run:
                 if isinstance(one, KeyturnError):
                     raise one
                 made.append(one)
-        stack = openings.stack
         before = openings.on(branch) if stack else []
         commit = self._write(branch, stack or self._base.oid, made)
         done = [answer.turned(one.turn, branch, commit) for one in made]
@@ -185,7 +191,7 @@ class _Run:
             self._base.repository.check_identity()
 
     def _branch(self, turn: Turn) -> str:
-        return self._options.branch or turn.subject.branch(turn.issue.key.id)
+        return self._options.wish.branch or turn.subject.branch(turn.issue.key.id)
 
     def _write(self, branch: str, parent: str, made: list[Sealed]) -> str | None:
         """Write the commit and its branch; in a dry run, say what they would be."""
@@ -211,7 +217,8 @@ class _Run:
         rows = [row for opening in before if (row := waiting(self._commit, opening)) is not None]
         rows += [row for one in made for row in proposal.rows(one.turn, one.readers)]
         whys = [*(proposal.why(opening.message) for opening in before), *(turn.why for turn in turns)]
-        body = proposal.body("\n".join(dict.fromkeys(whys)), rows, environment_files=self._options.key_size is not None)
+        resized = any(path.startswith(f"{workspace.FOLDER}/") for one in made for path in one.files)
+        body = proposal.body("\n".join(dict.fromkeys(whys)), rows, environment_files=resized)
         title = proposal.together(len(rows)) if before else proposal.title(turns)
         try:
             url = self._requests.ask(done[0].branch, commit, (title, body), since, ours)
@@ -225,11 +232,13 @@ class _Run:
         branches: dict[str, list[tuple[Turning, Opening]]] = {}
         for one, opening in choice.waiting:
             branches.setdefault(opening.ref.branch, []).append((one, opening))
+        wish = self._options.wish
         unused = {"--reason": self._options.reason, "--key-size": self._options.key_size}
         told = " and ".join(name for name, value in unused.items() if value is not None)
         for branch, group in branches.items():
-            if told:
-                self._options.tell(f"{told} changes nothing of what waits already")
+            if told or wish.branch not in (None, branch):
+                unheard = told or "--branch"
+                self._options.tell(f"{unheard} changes nothing of what waits already")
             if self._options.dry_run:
                 self._done.plan.append(f"push {branch}, and open or update its request")
             self._options.tell(f"{group[0][1].where} waits already: no new key")
@@ -242,7 +251,9 @@ class _Run:
             return None
         rows = [row for opening in openings if (row := waiting(self._commit, opening)) is not None]
         try:
-            return self._requests.ask_again(branch, openings, rows, min(one.oldest for one, _ in group))
+            resized = any(resizes(self._commit, opening) for opening in openings)
+            since = min(one.oldest for one, _ in group)
+            return self._requests.ask_again(branch, openings, rows, since, resized=resized)
         except KeyturnError as error:
             self._done.problems.append(error)
             return None

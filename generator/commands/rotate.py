@@ -61,7 +61,7 @@ def rotate(  # noqa: PLR0913 -- one a flag
         raise click.UsageError("name environments, or --all, or --due", ctx)
     wish = choosing.Wish(environments, every, due, force, pr, together, branch)
     size = int(key_size) if key_size else None
-    how = partial(app.Options, wish, reason=reason, base=base, fetch=fetch, branch=branch, limit=limit, key_size=size)
+    how = partial(app.Options, wish, reason=reason, base=base, fetch=fetch, limit=limit, key_size=size)
     done = _run(ctx.obj, partial(how, dry_run=dry_run, forge=forge), dry_run=dry_run)
     _answer(ctx.obj, done, output, dry_run=dry_run, pr=pr)
     if done.problems:
