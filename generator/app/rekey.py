@@ -97,10 +97,12 @@ class _Run:
         new, had = _flat(rule.groups), _flat(old)
         found = Rewrapped(name, sorted(new - had), sorted(had - new), branch, None)
         ours = {one.commit for one in self._pending if _is_of(one.message, name)}
-        waiting = self._branches.tip(branch)
-        if waiting is not None and waiting.commit in ours and self._is_fresh(waiting.commit, name, rule.groups):
+        fresh = {commit for commit in ours if self._is_fresh(commit, name, rule.groups)}
+        kept = (ref for ref in self._branches.refs if ref.branch.startswith(PREFIX) or ref.branch == branch)
+        waiting = next((ref for ref in kept if ref.commit in fresh), None)
+        if waiting is not None:
             self._options.tell(f"{waiting.short} waits already")
-            found = replace(found, commit=waiting.commit)
+            found = replace(found, branch=waiting.branch, commit=waiting.commit)
         else:
             self._branches.refuse(branch, ours)
             if not self._options.dry_run:
