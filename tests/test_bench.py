@@ -16,5 +16,15 @@ def test_benchmark_of_a_few_environments_prints_every_figure() -> None:
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    rows = ["from an empty tree", "a second run", "--check ", "--check c", "peak memory", "--help", "2 first Secrets"]
+    rows = [
+        "from an empty tree",
+        "a second run",
+        "--check ",
+        "--check c",
+        "peak memory",
+        "--help",
+        "2 first Secrets",
+        "one rotation",
+        "4 rotations",
+    ]
     assert [row for row in rows if f"\n{row}" not in done.stdout] == []

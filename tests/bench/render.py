@@ -56,7 +56,7 @@ def main() -> None:
         rows = [*bench.trees(), bench.memory(), bench.help()]
         if options.secrets:
             rows.append(bench.secrets(options.secrets))
-            rows += turns.rows(measured, work / "few", options.runs, JOBS)
+        rows += turns.rows(measured, work / "few", options.runs, JOBS)
         print(clock.table(HEAD, rows))  # noqa: T201 -- likewise
     if os.environ.get("PEERS"):
         peers.measure(options.runs)
