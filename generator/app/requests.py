@@ -43,9 +43,7 @@ class Requests:
     def state(self, opening: Opening) -> str:
         """Say of a rotation that waits where its request is not open, as far as the forge's tool can tell."""
         ref = opening.ref
-        if len(self._found) >= _ASKED or (
-            ref != self.branches.remote(ref.branch) and self.branches.remote(ref.branch) is None
-        ):
+        if len(self._found) >= _ASKED or self.branches.remote(ref.branch) is None:
             return ""
         try:
             found = self._requests(ref.branch)

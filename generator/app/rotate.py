@@ -232,12 +232,14 @@ class _Run:
         branches: dict[str, list[tuple[Turning, Opening]]] = {}
         for one, opening in choice.waiting:
             branches.setdefault(opening.ref.branch, []).append((one, opening))
-        wish = self._options.wish
-        unused = {"--reason": self._options.reason, "--key-size": self._options.key_size}
-        told = " and ".join(name for name, value in unused.items() if value is not None)
+        given = {
+            "--reason": self._options.reason,
+            "--key-size": self._options.key_size,
+            "--branch": self._options.wish.branch,
+        }
         for branch, group in branches.items():
-            if told or wish.branch not in (None, branch):
-                unheard = told or "--branch"
+            unheard = " and ".join(name for name, value in given.items() if value not in (None, branch))
+            if unheard:
                 self._options.tell(f"{unheard} changes nothing of what waits already")
             if self._options.dry_run:
                 self._done.plan.append(f"push {branch}, and open or update its request")
