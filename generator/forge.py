@@ -102,8 +102,8 @@ class Forge(ABC):
         """Return every request for a branch.  Raises ToolError where the tool fails."""
 
     @abstractmethod
-    def create(self, text: Text) -> str:
-        """Open a request and return its address."""
+    def create(self, text: Text) -> str | None:
+        """Open a request and return its address, None where its tool does not tell."""
 
     @abstractmethod
     def update(self, request: Request, text: Text) -> None:
@@ -156,7 +156,7 @@ class GitHub(Forge):
             if not one.get("isCrossRepository")  # a fork's branch of the same name
         ]
 
-    def create(self, text: Text) -> str:
+    def create(self, text: Text) -> str | None:
         words = ["--base", text.target, "--head", text.branch, "--title", text.title, "--body-file", "-"]
         return _last_address(self._run(["pr", "create", *self._repo(), *words], text.body))
 
@@ -199,7 +199,7 @@ class GitLab(Forge):
             if one.get("source_project_id") == one.get("target_project_id")  # else a fork's branch of the same name
         ]
 
-    def create(self, text: Text) -> str:
+    def create(self, text: Text) -> str | None:
         words = ["--source-branch", text.branch, "--target-branch", text.target, "--title", text.title]
         return _last_address(self._run(["mr", "create", *self._repo(), *words, "--description", text.body, "--yes"]))
 
@@ -221,7 +221,7 @@ class Other(Forge):
         del branch
         return []
 
-    def create(self, text: Text) -> str:
+    def create(self, text: Text) -> str | None:
         raise ToolError(f"no tool opens requests there for {text.branch}", hint=self.by_hand(text))
 
     def update(self, request: Request, text: Text) -> None:
@@ -253,8 +253,6 @@ def _time(text: object) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _last_address(said: str) -> str:
+def _last_address(said: str) -> str | None:
     found = re.findall(r"https?://\S+", said)
-    if not found:
-        raise ToolError("the request was made, and its tool does not tell where")
-    return str(found[-1])
+    return str(found[-1]) if found else None

@@ -136,7 +136,12 @@ class Requests:
             if there is not None:
                 where.update(there, text)
                 return there.url
-            return where.create(text) if where.has_tool else self._left(where, where.opened(said), by_hand, text)
+            if where.has_tool:
+                made = where.create(text)
+                if made is None:
+                    self.tell(f"{where.tool} made a request for {text.branch}, and does not tell where")
+                return made
+            return self._left(where, where.opened(said), by_hand, text)
         except ToolError as error:
             left = f"{there.url} is open, and shows it" if there is not None else by_hand
             raise ToolError(error.message, hint=error.hint or f"{push.branch} is pushed and stays: {left}") from None
