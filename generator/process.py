@@ -9,6 +9,7 @@ import select
 import shlex
 import subprocess
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
@@ -51,10 +52,12 @@ def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: bytes 
 
 
 _running: Final[set[subprocess.Popen[bytes]]] = set()
+_ending = threading.Event()
 
 
 def stop() -> None:
-    """Kill every program that runs, since this one is about to end."""
+    """Kill every program that runs, and start none any more, since this one is about to end."""
+    _ending.set()
     for program in tuple(_running):
         program.kill()
 
@@ -80,6 +83,8 @@ def _started(
         raise ToolError(f"{argv[0]} cannot be started: {error.strerror}") from None
     with program:
         _running.add(program)
+        if _ending.is_set():
+            program.kill()
         try:
             yield program
         finally:

@@ -98,8 +98,8 @@ class _Run:
         found = Rewrapped(name, sorted(new - had), sorted(had - new), branch, None)
         ours = {one.commit for one in self._pending if _is_of(one.message, name)}
         fresh = {commit for commit in ours if self._is_fresh(commit, name, rule.groups)}
-        kept = (ref for ref in self._branches.refs if ref.branch.startswith(PREFIX) or ref.branch == branch)
-        waiting = next((ref for ref in kept if ref.commit in fresh), None)
+        kept = (ref for ref in self._branches.refs if ref.commit in fresh and ref.branch != self._base.branch)
+        waiting = next(kept, None)
         if waiting is not None:
             self._options.tell(f"{waiting.short} waits already")
             found = replace(found, branch=waiting.branch, commit=waiting.commit)
