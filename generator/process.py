@@ -118,7 +118,8 @@ class Dialogue:
     def _ended(self) -> ToolError:
         self._words.seek(0)
         lines = self._words.read().decode("utf-8", "replace").strip().splitlines()
-        return ToolError(f"{self._name} ended too soon{f': {lines[-1]}' if lines else ''}")
+        hint = "git fetch --refetch, or a clone that holds everything" if "promisor" in str(lines[-1:]) else ""
+        return ToolError(f"{self._name} ended too soon{f': {lines[-1]}' if lines else ''}", hint=hint)
 
     def ask(self, request: bytes) -> bytes:
         """Send a request, whole, and return the first line of the answer, without its end."""

@@ -80,6 +80,7 @@ class Chooser:
         self._base, self._commit, self._wish, self._now, self._tell = base, commit, wish, now, tell
         self._choice = Choice()
         self._names: list[str] = []
+        self._read: dict[str, bool] = {}
 
     def choose(self, openings: Callable[[list[Subject]], Openings]) -> Choice:
         """Return what turns; `openings` is asked for what waits, once that matters."""
@@ -183,9 +184,15 @@ class Chooser:
         prints = {one.fingerprint for one in held.values() if one is not None}
         others = {name for one in prints for name in self._holders[one]} - held.keys() if subject.mesh else set()
         for name in sorted(others):
-            if not workspace.load(self._commit, [name]).environments:
+            if not self._is_read(name):
                 message = f"{name} holds the key of {subject.label}, and its environment cannot be read"
                 raise RefusedError(message, hint=f"mend {workspace.path(name)}{self._commit.words}")
+
+    def _is_read(self, name: str) -> bool:
+        """Whether an environment's file says what it has to say; found out once."""
+        if name not in self._read:
+            self._read[name] = bool(workspace.load(self._commit, [name]).environments)
+        return self._read[name]
 
     @functools.cached_property
     def _holders(self) -> dict[str, set[str]]:
