@@ -99,6 +99,19 @@ def strace() -> str:
     return found if done.returncode == 0 else missing("the right to trace programs")
 
 
+def whole_calls(log: str) -> list[str]:
+    """Return strace's lines; a call that another process interrupted begins as it began."""
+    begun: dict[str, str] = {}
+    lines = []
+    for line in log.splitlines():
+        process, _, call = line.partition(" ")
+        if line.endswith("<unfinished ...>"):
+            begun[process] = call.strip().removesuffix("<unfinished ...>")
+        start, resumed, rest = line.partition(" resumed>")
+        lines.append(f"{process} {begun.get(process, start)}{rest}" if resumed else line)
+    return lines
+
+
 Entry = tuple[int, int, int, bytes]
 
 

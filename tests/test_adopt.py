@@ -439,7 +439,7 @@ def test_key_stands_in_no_system_call_but_on_the_pipes_from_kubectl_and_to_sops(
             check=False,
         )
 
-    seen = [line for line in log.read_text("utf-8", "replace").splitlines() if any(one in line for one in TRACES)]
+    seen = [line for line in rig.whole_calls(log.read_text("utf-8", "replace")) if any(one in line for one in TRACES)]
     where = {re.sub(r"^\d+ +(\w+)\(\d+<(\w+):.*", r"\1 \2", line) for line in seen}
     held = {path.name for path in tmp_path.rglob("*") if path.is_file() and holds(path.read_bytes())}
     assert (done.returncode, where, held) == (0, {"read pipe", "write pipe"}, {"strace.log"})

@@ -132,7 +132,7 @@ def traced(folder: Path, root: Path, *options: str, names: tuple[str, ...] = ())
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    return log.read_text("utf-8", "replace").splitlines()
+    return rig.whole_calls(log.read_text("utf-8", "replace"))
 
 
 def test_first_key_needs_no_network(repo: Repo, home: Path, tmp_path: Path) -> None:
