@@ -115,8 +115,11 @@ def refuse_held(subject: Subject, held: Held) -> None:
     for name, other in told.items():
         if other.key_id != old.key_id:
             message = f"the mesh {subject.mesh} shares one key, and {name} has id {other.key_id}, {first} {old.key_id}"
-            low, high = sorted((name, first), key=lambda one: told[one].key_id)
-            hint = f"take cluster.mesh out of {low}, rotate it until its id is {told[high].key_id}, then put it back"
+            is_behind = (other.key_id - old.key_id) % keys.MAX_ID <= keys.MAX_ID // 2  # after 15 comes 1
+            behind, ahead = (first, name) if is_behind else (name, first)
+            hint = (
+                f"take cluster.mesh out of {behind}, rotate it until its id is {told[ahead].key_id}, then put it back"
+            )
             raise RefusedError(message, hint=hint)
         if other.algorithm != old.algorithm:
             message = f"the mesh {subject.mesh} shares one key, and {name} has another algorithm than {first}"

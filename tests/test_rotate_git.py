@@ -348,3 +348,11 @@ def test_settings_of_a_user_do_not_hide_the_rotation_before(lab: Repo) -> None:
     configure(lab, " ".join(CONFIGURED.values()))
 
     assert "within its cool-down of 1h" in turned.rotate(lab, "lab").err
+
+
+def test_folder_that_is_a_link_on_the_base_is_refused(lab: Repo) -> None:
+    lab.git("mv", "environments", "elsewhere")
+    (lab.root / "environments").symlink_to("elsewhere")
+    turned.commit(lab)
+
+    assert turned.refused(lab, "lab", code=2) == "environments is a link in main; make it a folder"

@@ -11,6 +11,8 @@ import sealed
 import turned
 from kit import IPSEC, WIREGUARD, Ran, Repo
 
+from generator import keys
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -377,14 +379,31 @@ def test_members_with_equal_ids_and_different_keys_get_one_key(mesh: Repo) -> No
     assert (made["mesh"], made["previous_fingerprint"], len(prints(mesh, MESH, *NAMES))) == ("prod", None, 1)
 
 
-def test_members_with_different_ids_are_refused_with_the_steps(mesh: Repo) -> None:
-    turned.hold(mesh, "b", sealed.key(2, start=1))
+@pytest.mark.parametrize(
+    ("key_id", "behind", "to"), [(2, "b", 4), (5, "a", 5), (15, "b", 4), (12, "b", 4), (11, "a", 11)]
+)
+def test_members_with_different_ids_are_refused_with_the_shortest_steps(
+    mesh: Repo, key_id: int, behind: str, to: int
+) -> None:
+    turned.hold(mesh, "b", sealed.key(key_id, start=1))
     turned.commit(mesh)
 
     *_, line = turned.rotate(mesh, "a").err.splitlines()
 
-    what = "the mesh prod shares one key, and b has id 2, a 4"
-    hint = "take cluster.mesh out of b, rotate it until its id is 4, then put it back"
+    what = f"the mesh prod shares one key, and b has id {key_id}, a 4"
+    hint = f"take cluster.mesh out of {behind}, rotate it until its id is {to}, then put it back"
+    assert (line, turned.branches(mesh)) == (f"keyturn: error: {what}; {hint}", [])
+
+
+def test_members_with_keys_of_different_lengths_are_refused(mesh: Repo) -> None:
+    used = keys.algorithm("rfc4106-gcm-aes", 256)
+    turned.hold(mesh, "b", keys.Key(4, used, bytes(used.length)))
+    turned.commit(mesh)
+
+    *_, line = turned.rotate(mesh, "a").err.splitlines()
+
+    what = "the mesh prod shares one key, and b has another algorithm than a"
+    hint = "bring them to one algorithm before they are one mesh"
     assert (line, turned.branches(mesh)) == (f"keyturn: error: {what}; {hint}", [])
 
 
