@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
 import rig
 import sealed
 import turned
-from kit import IPSEC, Ran, Repo
+from kit import IPSEC, PROJECT, Ran, Repo
 
 from generator import ages
 
 if TYPE_CHECKING:
     from datetime import timedelta
-
-    import pytest
 
 GITHUB: Final = "https://github.com/acme/clusters.git"
 GITLAB: Final = "https://gitlab.example.com/g/p.git"
@@ -238,6 +237,16 @@ class Forge:
             turned.git(other, "commit", "-q", "-m", "squashed", ago=ago)
         other.git("push", "-q", "origin", "HEAD:main")
         shutil.rmtree(other.root)
+
+
+def prepared(factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that `prepare` has filled once, for the tests of a module to start from."""
+    folder = factory.mktemp("prepared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(turned.person(factory.mktemp("home"))))
+        patch.setenv("PYTHONPATH", str(PROJECT))
+        prepare(folder)
+    return folder
 
 
 def prepare(folder: Path) -> None:

@@ -240,14 +240,7 @@ def test_scripts_are_sound_in_any_shell(ci: str) -> None:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        (home / ".gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.com\n", "utf-8")
-        patch.setenv("HOME", str(home))
-        patch.setenv("PYTHONPATH", str(PROJECT))
-        folder = tmp_path_factory.mktemp("prepared")
-        forges.prepare(folder)
-        return folder
+    return forges.prepared(tmp_path_factory)
 
 
 @pytest.fixture

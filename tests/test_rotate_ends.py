@@ -20,7 +20,7 @@ import rig
 import sealed
 import turned
 from forges import BRANCH, FIRST, GITHUB, Forge
-from kit import IPSEC, PROJECT, Ran, Repo
+from kit import IPSEC, Ran, Repo
 
 from generator import lock
 from generator.errors import RefusedError
@@ -56,14 +56,7 @@ with lock.hold(Path(sys.argv[1])):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        (home / ".gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.com\n", "utf-8")
-        patch.setenv("HOME", str(home))
-        patch.setenv("PYTHONPATH", str(PROJECT))
-        folder = tmp_path_factory.mktemp("prepared")
-        forges.prepare(folder)
-        return folder
+    return forges.prepared(tmp_path_factory)
 
 
 @pytest.fixture

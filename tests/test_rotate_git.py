@@ -24,15 +24,7 @@ BRANCH = "keyturn/rotate-lab-2"
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository whose only commit, the first key, is a day old; no private key is at hand."""
-    folder = tmp_path_factory.mktemp("prepared")
-    lab, home = Repo(folder / "lab"), folder / "home"
-    lab.write("README", "")
-    home.mkdir()
-    (home / ".gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.com\n", "utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(home))
-        turned.rendered(lab, home, "lab")
-    return lab.root
+    return turned.prepared(tmp_path_factory.mktemp("prepared")) / "lab"
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ import rig
 import sealed
 import turned
 from forges import BRANCH, FIRST, Forge
-from kit import PROJECT, Repo
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from kit import Repo
 
 TITLE = "lab: rotate IPsec key 2 -> 3"
 TOOLS = pytest.mark.parametrize("tool", ["gh", "glab"])
@@ -24,14 +25,7 @@ EDIT = {"gh": "gh pr edit", "glab": "glab mr update"}
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        (home / ".gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.com\n", "utf-8")
-        patch.setenv("HOME", str(home))
-        patch.setenv("PYTHONPATH", str(PROJECT))
-        folder = tmp_path_factory.mktemp("prepared")
-        forges.prepare(folder)
-        return folder
+    return forges.prepared(tmp_path_factory)
 
 
 @pytest.fixture

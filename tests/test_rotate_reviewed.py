@@ -16,7 +16,7 @@ import rig
 import sealed
 import turned
 from forges import BRANCH, FIRST, Forge
-from kit import IPSEC, PROJECT, Ran, Repo
+from kit import IPSEC, Ran, Repo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,14 +30,7 @@ TITLE = "lab: rotate IPsec key 2 -> 3"
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        (home / ".gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.com\n", "utf-8")
-        patch.setenv("HOME", str(home))
-        patch.setenv("PYTHONPATH", str(PROJECT))
-        folder = tmp_path_factory.mktemp("prepared")
-        forges.prepare(folder)
-        return folder
+    return forges.prepared(tmp_path_factory)
 
 
 @pytest.fixture

@@ -29,15 +29,7 @@ ROTATE = (sys.executable, "-m", "generator", "-v", "rotate", "lab")
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository whose only commit, the first key, is a day old, beside its HOME."""
-    folder = tmp_path_factory.mktemp("prepared")
-    lab, home = Repo(folder / "lab"), folder / "home"
-    lab.write("README", "")
-    home.mkdir()
-    (home / ".gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.com\n", "utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(home))
-        turned.rendered(lab, home, "lab")
-    return folder
+    return turned.prepared(tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import rig
 import sealed
 import yaml
@@ -73,6 +74,23 @@ def rendered(repo: Repo, home: Path, *names: str, text: str = IPSEC) -> Repo:
     shutil.copytree(repo.root, kept / "repo", symlinks=True)
     shutil.copy2(keyring, kept)
     return repo
+
+
+def person(home: Path) -> Path:
+    """Give a HOME a name to commit by, and nothing else."""
+    home.mkdir(exist_ok=True)
+    (home / ".gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.com\n", "utf-8")
+    return home
+
+
+def prepared(folder: Path) -> Path:
+    """Return a folder with `lab`, a repository whose only commit, the first key, is a day old, beside its `home`."""
+    lab = Repo(folder / "lab")
+    lab.write("README", "")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(person(folder / "home")))
+        rendered(lab, folder / "home", "lab")
+    return folder
 
 
 def hold(
