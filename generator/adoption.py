@@ -24,12 +24,12 @@ class Found:
     created: datetime | None
 
 
-def read(data: bytes, namespace: str) -> Found:
-    """Return the key of the Secret `cilium-ipsec-keys` in `namespace`, from YAML or JSON.
+def read(data: bytes, namespace: str, name: str) -> Found:
+    """Return the key of the Secret `cilium-ipsec-keys` in `namespace`, from YAML or JSON; `name` is the environment.
 
     Raises InputError, which says what is wrong and never quotes it.
     """
-    hint = f"kubectl -n {namespace} get secret {SECRET_NAME} -o yaml | keyturn adopt ENV"
+    hint = f"kubectl -n {namespace} get secret {SECRET_NAME} -o yaml | keyturn adopt {name}"
     root, findings = yamlio.read(data, "input") if data.strip() else (None, [])
     if root is None or findings or not isinstance(root.value, dict):
         place = f" (line {findings[0].line})" if findings and findings[0].line else ""

@@ -264,7 +264,7 @@ def test_key_line_that_is_not_sound_is_told_without_a_word_of_it(lab: Repo, line
 
 # What is no such Secret
 
-HINT = "kubectl -n kube-system get secret cilium-ipsec-keys -o yaml | keyturn adopt ENV"
+HINT = "kubectl -n kube-system get secret cilium-ipsec-keys -o yaml | keyturn adopt lab"
 NOTHING = "what was given is no Secret in YAML or JSON"
 NOT_IT = "what was given is not the Secret: its"
 UNFIT: dict[str, tuple[object, str]] = {

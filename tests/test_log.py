@@ -226,6 +226,13 @@ def test_environment_that_never_had_a_secret_is_refused(lab: Repo) -> None:
     assert ran == Ran(2, "", f"keyturn: error: {reason}\n")
 
 
+def test_name_of_nothing_is_refused_with_where_to_look(lab: Repo) -> None:
+    ran = rig.command(lab.root, "log", "elsewhere")
+
+    reason = "git has had no Secret of an environment 'elsewhere'; keyturn status shows which there are"
+    assert ran == Ran(2, "", f"keyturn: error: {reason}\n")
+
+
 def test_unknown_name_is_refused_with_the_nearest_one(lab: Repo) -> None:
     ran = rig.command(lab.root, "log", "lap")
 

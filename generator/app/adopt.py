@@ -38,7 +38,7 @@ def adopt(root: Path, name: str, given: Callable[[], bytes], now: datetime) -> A
         raise RefusedError(f"no {creation.CONFIG} says for whom the Secret is encrypted", hint=hint)
     path = firstkeys.path(name)
     rule = recipients.rules(root, file, [environment])[path]
-    found = adoption.read(given(), environment.cilium.namespace)
+    found = adoption.read(given(), environment.cilium.namespace, name)
     created = min(found.created or now, now).replace(microsecond=0)
     issue = secret.Issue(found.key, created)
     key = found.key

@@ -29,8 +29,10 @@ def log(root: Path, name: str) -> Logged:
     path = firstkeys.path(name)
     written = history.written(root, head, path) if workspace.is_name(name) else []
     if not written:
-        close = nearest(name, workspace.names(WorkTree(root)))
-        hint = f"did you mean {close}?" if close not in (None, name) else "commit its Secret first"
+        names = workspace.names(WorkTree(root))
+        close = nearest(name, names) if name not in names else None
+        there = "commit its Secret first" if name in names else "keyturn status shows which there are"
+        hint = f"did you mean {close}?" if close else there
         raise InputError(f"git has had no Secret of an environment {name!r}", hint=hint)
     found: list[Turned] = []
     shallow = repository.is_shallow()
