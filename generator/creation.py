@@ -7,21 +7,20 @@ tree needs, and to compare recipients afterwards.  Source: sops' README and conf
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from generator import yamlio
 from generator.errors import RefusedError
+from generator.findings import Finding
 from generator.nodes import Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from generator.findings import Finding
-
 CONFIG: Final = ".sops.yaml"
 NEW_IDENTITY: Final = "# Made by keyturn render --new-identity: one recipient, whose identity lies on one machine.\n"
-_SELECTORS: Final = (
+SELECTORS: Final = (
     "encrypted_regex",
     "encrypted_suffix",
     "encrypted_comment_regex",
@@ -29,6 +28,15 @@ _SELECTORS: Final = (
     "unencrypted_suffix",
     "unencrypted_comment_regex",
 )
+
+
+class RuleError(RefusedError):
+    """The configuration, or a rule of it, is none that keyturn can work by; `finding` tells the same with its place."""
+
+    def __init__(self, place: str, finding: Finding) -> None:
+        super().__init__(f"{place}: {finding.message}", hint=finding.hint)
+        self.finding = finding
+
 
 Recipient = tuple[str, str]  # kind, as the sops block names it; and what tells one from another
 Groups = frozenset[frozenset[Recipient]]
@@ -58,42 +66,68 @@ def first_config(recipient: str) -> str:
 class Config:
     """A `.sops.yaml`, read once."""
 
-    def __init__(self, data: bytes) -> None:
-        """Raise RefusedError, with line, where the file is not YAML that keyturn reads."""
-        root, findings = yamlio.read(data, CONFIG)
+    def __init__(self, data: bytes, path: str = CONFIG) -> None:
+        """Raise RuleError, with line, where the file is not YAML that keyturn reads; `path` is for its messages."""
+        self._path = path
+        root, findings = yamlio.read(data, path)
         if root is None or findings:
             raise _refused(findings[0])
-        self._rules = _items(root.get("creation_rules"))
+        self._read: dict[int, Rule] = {}  # by line: a thousand files have one rule
+        self._rules = items(root.get("creation_rules"))
         self.is_made_for_one = data.startswith(NEW_IDENTITY.encode())
 
     def rule_for(self, path: str, encrypted: str) -> Rule:
         """Return the rule that sops will take for a path relative to the configuration's folder.
 
-        `encrypted` is the one selector that the tree allows.  Raises RefusedError, with line, where there is no rule,
+        `encrypted` is the one selector that the tree allows.  Raises RuleError, with line, where there is no rule,
         or one that would encrypt otherwise, or one that cannot be understood.
         """
-        for node in self._rules:
-            if _matches(node, path):
-                _check_selector(node, encrypted)
-                groups = frozenset(_groups(node))
-                if not any(groups):
-                    raise RefusedError(f"{_place(node)}: the rule for {path} names no recipient", hint="add one")
-                return Rule(_place(node), groups)
-        above = re.escape(path.rpartition("clusters/")[0])
-        hint = rf"add one with path_regex: ^{above}clusters/[^/]+/secrets/[^/]+\.sops\.yaml$"
-        raise RefusedError(f"{CONFIG}: no creation rule for {path}", hint=hint)
+        node = self._matching(path)
+        if node is None:
+            above = re.escape(path.rpartition("clusters/")[0])
+            hint = rf"add one with path_regex: ^{above}clusters/[^/]+/secrets/[^/]+\.sops\.yaml$"
+            raise RuleError(
+                self._path, Finding(self._path, 0, 0, "sops-rule", "error", f"no creation rule for {path}", hint)
+            )
+        _check_selector(node, encrypted)
+        return self._rule(node, path)
+
+    def any_rule_for(self, path: str) -> Rule | None:
+        """Return the rule for somebody else's file, whatever it selects; None where sops has none.
+
+        Raises RuleError where that cannot be understood.
+        """
+        node = self._matching(path)
+        return self._rule(node, path) if node is not None else None
+
+    def _rule(self, node: Node, path: str) -> Rule:
+        if (rule := self._read.get(node.line)) is None:
+            groups = frozenset(_groups(node))
+            if not any(groups):
+                raise _wrong(node, f"the rule for {path} names no recipient", "add one")
+            rule = self._read[node.line] = Rule(_place(node), groups)
+        return rule
+
+    def _matching(self, path: str) -> Node | None:
+        return next((node for node in self._rules if _matches(node, path)), None)
 
 
-def _refused(finding: Finding) -> RefusedError:
+def _refused(finding: Finding) -> RuleError:
     hint = "write it out" if finding.rule == "merge-key" else finding.hint
-    return RefusedError(f"{finding.path}:{finding.line}:{finding.column}: {finding.message}", hint=hint)
+    place = f"{finding.path}:{finding.line}:{finding.column}"
+    return RuleError(place, replace(finding, rule="sops-rule", hint=hint))
+
+
+def _wrong(node: Node, message: str, hint: str) -> RuleError:
+    return RuleError(_place(node), node.finding("sops-rule", message, hint))
 
 
 def _place(node: Node) -> str:
     return f"{node.source}:{node.line}"
 
 
-def _items(node: Node | None) -> list[Node]:
+def items(node: Node | None) -> list[Node]:
+    """Return what a list holds; nothing where there is none."""
     return node.value if node is not None and isinstance(node.value, list) else []
 
 
@@ -107,32 +141,32 @@ def _matches(rule: Node, path: str) -> bool:
     except re.error as error:
         reason = str(error)
     if reason:
-        message = f"{_place(pattern)}: path_regex is not understood here: {reason}"
-        raise RefusedError(message, hint="write it without Go's own extensions")
+        message = f"path_regex is not understood here: {reason}"
+        raise _wrong(pattern, message, "write it without Go's own extensions")
     return found is not None
 
 
 def _check_selector(rule: Node, encrypted: str) -> None:
-    for name in _SELECTORS:
+    for name in SELECTORS:
         node = rule.get(name)
         if node is not None and node.value not in (None, "") and (name, node.value) != ("encrypted_regex", encrypted):
             hint = f"for this path it has to be encrypted_regex: {encrypted}"
-            raise RefusedError(f"{_place(node)}: the rule's selector is {name}: {node.text}", hint=hint)
+            raise _wrong(node, f"the rule's selector is {name}: {node.text}", hint)
     only = rule.get("mac_only_encrypted")
     if only is not None and only.value not in (None, False):
         hint = "take it out: the annotations stand in clear and need the MAC"
-        raise RefusedError(f"{_place(only)}: the rule has mac_only_encrypted", hint=hint)
+        raise _wrong(only, "the rule has mac_only_encrypted", hint)
 
 
 def _groups(rule: Node) -> Iterator[frozenset[Recipient]]:
-    groups = _items(rule.get("key_groups"))
+    groups = items(rule.get("key_groups"))
     for group in groups or [rule]:
         yield frozenset(_recipients(group))
 
 
 def _recipients(group: Node) -> Iterator[Recipient]:
     if (merge := group.get("merge")) is not None:
-        raise RefusedError(f"{_place(merge)}: merged key groups are not understood here", hint="write the group out")
+        raise _wrong(merge, "merged key groups are not understood here", "write the group out")
     for key, (kind, identify) in _RULE_KEYS.items():
         for text in _texts(group.get(key)):
             yield kind, identify(text)
@@ -142,7 +176,7 @@ def _texts(node: Node | None) -> Iterator[str]:
     """The recipients of one kind: text with commas, or a list of text or of mappings."""
     if node is None:
         return
-    for item in _items(node) or [node]:
+    for item in items(node) or [node]:
         if isinstance(item.value, dict):
             yield _described(item)
         elif isinstance(item.value, str):
@@ -190,13 +224,13 @@ _RULE_KEYS: Final = {
 def readers(root: Node) -> Groups:
     """Return who can read a SOPS file, from its `sops` block, in the form of a rule's groups."""
     block = root.get("sops") or Node({})
-    groups = _items(block.get("key_groups"))
+    groups = items(block.get("key_groups"))
     return frozenset(frozenset(_readers(group)) for group in groups or [block])
 
 
 def _readers(group: Node) -> Iterator[Recipient]:
     for kind, identify in _BLOCK_KEYS.items():
-        for item in _items(group.get(kind)):
+        for item in items(group.get(kind)):
             yield kind, identify({key: str(node.value) for key, node in item.entries()})
 
 
@@ -211,3 +245,5 @@ _BLOCK_KEYS: Final[dict[str, Callable[[dict[str, str]], str]]] = {
     ),
     "hckms": lambda part: part.get("key_id", ""),
 }
+KINDS: Final = tuple(_BLOCK_KEYS)
+"""The kinds of recipients, as a `sops` block names them."""

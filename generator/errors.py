@@ -31,6 +31,10 @@ class ToolError(KeyturnError):
     exit_code = 3
 
 
+class UnansweredError(ToolError):
+    """A program took longer than it may."""
+
+
 class RefusedError(KeyturnError):
     """Going on would risk a cluster, a key or somebody's file."""
 

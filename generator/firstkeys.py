@@ -26,6 +26,12 @@ def path(name: str) -> str:
     return f"clusters/{name}/{FILE}"
 
 
+def environment(file: str) -> str | None:
+    """Return whose Secret stands at a path from the root, None where none does."""
+    match = _SECRET.fullmatch(file)
+    return match[1] if match else None
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """What git and the disk know; everything is relative to the root, and empty outside git."""
@@ -68,10 +74,9 @@ def _renamed(new: list[str], names: AbstractSet[str], past: Past) -> Iterator[Re
     them away, and what is left is a Secret that somebody has seen and kept.
     """
     for file in sorted(past.disk | past.head):
-        match = _SECRET.fullmatch(file)
-        if match is None or match[1] in names:
+        old = environment(file)
+        if old is None or old in names:
             continue
-        old = match[1]
         folder = f"clusters/{old}/"
         rest = any(other.startswith(folder) and other != file for other in past.disk | past.head)
         if rest or f"environments/{old}.yaml" in past.head:

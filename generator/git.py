@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from generator import process
@@ -14,7 +15,6 @@ from generator.errors import ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 # Set where keyturn runs inside a hook; they would point git at another repository or index, or at other paths.
 _LOCAL: Final = (
@@ -179,19 +179,34 @@ def place(root: Path) -> str | None:
     return "" if root == above else root.relative_to(above).as_posix()
 
 
-def output(root: Path, *arguments: str, stdin: bytes = b"", seconds: float = _LIMIT) -> bytes:
+def output(root: Path, *arguments: str, stdin: bytes = b"", index: bool = False, seconds: float = _LIMIT) -> bytes:
     """Run git and return what it prints.  Raises ToolError, with git's first line, where it fails."""
-    result = run(root, *arguments, stdin=stdin, seconds=seconds)
+    result = run(root, *arguments, stdin=stdin, index=index, seconds=seconds)
     if result.code != 0:
         raise ToolError(f"git {arguments[0]} failed: {reason(result.stderr)}")
     return result.stdout
 
 
 def run(
-    root: Path, *arguments: str, stdin: bytes = b"", network: bool = False, seconds: float = _LIMIT
+    root: Path,
+    *arguments: str,
+    stdin: bytes = b"",
+    network: bool = False,
+    index: bool = False,
+    seconds: float = _LIMIT,
 ) -> process.Result:
-    """Run git in a folder; only where `network` says so may it speak with another machine."""
-    return process.run(argv(*arguments), cwd=root, env=environment(network=network), stdin=stdin, seconds=seconds)
+    """Run git in a folder; only where `network` says so may it speak with another machine.
+
+    With `index` it reads the one that a hook is for: `git commit FILE` and `git commit -a` have one of their own.
+    """
+    env = environment(network=network) | (_index(root) if index else {})
+    return process.run(argv(*arguments), cwd=root, env=env, stdin=stdin, seconds=seconds)
+
+
+def _index(root: Path) -> dict[str, str]:
+    """Return the variable that names a hook's index, where it is one of the repository around `root`."""
+    file, here = os.environ.get("GIT_INDEX_FILE"), Path.cwd()
+    return {"GIT_INDEX_FILE": str(here / file)} if file and top(here) == top(root) else {}
 
 
 def argv(*arguments: str) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from generator import git
+from generator import git, tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -108,6 +108,47 @@ def containing(root: Path, commit: str) -> set[str]:
 
 def is_ancestor(root: Path, commit: str, of: str) -> bool:
     return git.run(root, "merge-base", "--is-ancestor", commit, of).code == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One content that a file has had, by the name of its object, and the commit that wrote it."""
+
+    commit: str
+    path: str
+    oid: str
+
+
+def versions(root: Path, revision: str, paths: Sequence[str]) -> list[Version]:
+    """Return every content that some files, from the root, have had up to a revision, newest first."""
+    limit = [f":(literal){path}" for path in paths] if len(paths) <= _MANY else [tree.CLUSTERS]
+    words = ("log", "--full-history", "-m", "--no-renames", "--diff-filter=AM", "--relative", "--raw", "--no-abbrev")
+    found = []
+    for entry in _text(git.output(root, *words, "-z", f"--format={_START}%H", revision, "--", *limit)).split(_START)[
+        1:
+    ]:
+        commit, *fields = entry.split("\0")
+        lines = [field.strip("\n") for field in fields if field.strip("\n")]
+        for told, path in zip(lines[::2], lines[1::2], strict=True):
+            if len(paths) <= _MANY or path in paths:
+                found.append(Version(commit.strip("\n"), path, told.split(" ")[3]))
+    return found
+
+
+_MANY: Final = 20  # paths that git is given one by one
+
+
+def merge_base(root: Path, one: str, other: str) -> str | None:
+    """Return the commit where two have parted, None where they have nothing in common."""
+    result = git.run(root, "merge-base", one, other)
+    return _text(result.stdout).strip() if result.code == 0 else None
+
+
+def changed(root: Path, commit: str, folders: Sequence[str], *, index: bool) -> list[str]:
+    """Return the files of some folders, from the root, in which the work tree or the index differs from a commit."""
+    where = ["--cached"] if index else []
+    words = ("diff", *where, "--no-renames", "--no-ext-diff", "--relative", "--name-only", "-z", commit, "--", *folders)
+    return list(filter(None, _text(git.output(root, *words, index=True)).split("\0")))
 
 
 def written(root: Path, revision: str, path: str, *, top: bool = False) -> list[Written]:

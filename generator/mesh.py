@@ -7,15 +7,16 @@ before the old key goes.  Ids and names are what Cilium tells the clusters apart
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from generator import cilium
+from generator import cilium, firstkeys
+from generator.findings import Finding
 from generator.view import finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from generator.findings import Finding
     from generator.model import Environment
 
 _ARGOCD_SYNC: Final = 180.0  # seconds: argocd-cm's timeout.reconciliation and its jitter, 120s and 60s by default
@@ -37,6 +38,26 @@ def check(environments: Iterable[Environment]) -> Iterator[Finding]:
         yield from _identities(mesh, clusters)
         yield from _encryption(mesh, clusters)
         yield from _rotation(mesh, clusters)
+
+
+def keys(told: Mapping[str, tuple[str, str]], mesh: str) -> Iterator[Finding]:
+    """Yield the members whose Secret tells of another key than most; `told` is member -> key id and fingerprint."""
+    count = Counter(told[name] for name in sorted(told))
+    if len(count) < _TWO:
+        return
+    shared = count.most_common(1)[0][0]
+    agreed = next(name for name in sorted(told) if told[name] == shared)
+    for name, (key_id, fingerprint) in told.items():
+        if (key_id, fingerprint) != shared:
+            message = (
+                f"the mesh {mesh} shares one key, and this is {fingerprint} with id {key_id}; "
+                f"{agreed} has {shared[1]} with id {shared[0]}"
+            )
+            hint = f"keyturn rotate {agreed} turns the whole mesh, in one commit"
+            yield Finding(firstkeys.path(name), 0, 0, "mesh-key", "error", message, hint)
+
+
+_TWO: Final = 2
 
 
 def _identities(mesh: str, clusters: list[Environment]) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from generator import git, process
 from generator.errors import RefusedError, ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 FOLDER: Final = "40000"  # modes, as a tree writes them
 LINK: Final = "120000"
@@ -74,8 +74,28 @@ class Objects:
         """Return a file's content.  Raises ToolError where the repository does not hold it."""
         kind, data = self._read(oid)
         if kind != "blob":
-            raise ToolError(f"git does not hold the file {oid}", hint="git fetch, or a clone that holds everything")
+            raise _lost(oid)
         return data
+
+    def blobs(self, oids: Sequence[str], most: int) -> Iterator[bytes | None]:
+        """Yield files' contents, in order, None for one of more than `most` bytes; quicker than one after the other.
+
+        Raises ToolError where the repository does not hold one.
+        """
+        for start in range(0, len(oids), _BATCH):
+            batch = oids[start : start + _BATCH]
+            self._program.tell("".join(f"{oid}\n" for oid in batch).encode())
+            yield from [self._many(oid, most) for oid in batch]  # read whole, since others may ask in between
+
+    def _many(self, oid: str, most: int) -> bytes | None:
+        words = self._program.line().split(b" ")
+        if len(words) != _FOUND or words[1] != b"blob":
+            raise _lost(oid)
+        size = int(words[2])
+        if size > most:
+            self._program.skip(size + 1)
+            return None
+        return self._program.exactly(size + 1)[:-1]
 
     def _read(self, name: str) -> tuple[str, bytes]:
         """Return kind and content of an object, an empty kind where there is none."""
@@ -86,6 +106,11 @@ class Objects:
         return words[1].decode("ascii"), data
 
 
+def _lost(oid: str) -> ToolError:
+    return ToolError(f"git does not hold the file {oid}", hint="git fetch, or a clone that holds everything")
+
+
+_BATCH: Final = 64  # names that are asked for at once
 _FOUND: Final = 3  # words of the line before an object: its name, its kind, its size
 
 

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
 
-from generator.errors import ToolError
+from generator.errors import ToolError, UnansweredError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: bytes 
         with _started(argv, cwd, env, subprocess.PIPE) as program:
             stdout, stderr = program.communicate(stdin, timeout=seconds)
     except subprocess.TimeoutExpired:
-        raise ToolError(f"{argv[0]} did not answer within {seconds:g} s") from None
+        raise UnansweredError(f"{argv[0]} did not answer within {seconds:g} s") from None
     _log.info("ran %s in %.2f s, exit %d", shlex.join(argv), time.monotonic() - start, program.returncode)
     return Result(program.returncode, stdout, stderr)
 
@@ -123,12 +123,20 @@ class Dialogue:
 
     def ask(self, request: bytes) -> bytes:
         """Send a request, whole, and return the first line of the answer, without its end."""
+        self.tell(request)
+        return self.line()
+
+    def tell(self, request: bytes) -> None:
+        """Send a request, whole, before its answer is read; it has to fit into a pipe."""
         stream = self._program.stdin
         assert stream is not None  # noqa: S101 -- it is a pipe
         try:
             _write(stream, request)
         except BrokenPipeError:
             raise self._ended() from None
+
+    def line(self) -> bytes:
+        """Return the next line of the answer, without its end."""
         while b"\n" not in self._rest:
             self._fill()
         line, _, self._rest = self._rest.partition(b"\n")
@@ -140,6 +148,14 @@ class Dialogue:
             self._fill()
         found, self._rest = self._rest[:count], self._rest[count:]
         return found
+
+    def skip(self, count: int) -> None:
+        """Pass over the next `count` bytes of the answer, without keeping them."""
+        while len(self._rest) < count:
+            count -= len(self._rest)
+            self._rest = b""
+            self._fill()
+        self._rest = self._rest[count:]
 
     def _fill(self) -> None:
         stream = self._program.stdout

@@ -32,6 +32,9 @@ FILE: Final = f"secrets/{SECRET_NAME}.sops.yaml"
 ENCRYPTED: Final = "^(data|stringData)$"  # what sops encrypts: its own name is encrypted_regex
 
 
+FINGERPRINT: Final = re.compile(rb"keyturn/fingerprint: (sha256:[0-9a-f]{32})")  # in the bytes of a Secret
+
+
 @dataclass(frozen=True, slots=True)
 class Issue:
     """A key, when it was made (UTC), and the id that it followed, None for a first one."""
@@ -127,6 +130,12 @@ def line(root: Node) -> str | None:
     text, encoded = root.get(f"stringData.{SECRET_KEY}"), root.get(f"data.{SECRET_KEY}")
     found = text.value if text is not None else _decoded(encoded.value) if encoded is not None else None
     return found if isinstance(found, str) else None
+
+
+def ciphertext(root: Node) -> str:
+    """Return the key line as sops wrote it, empty where there is none."""
+    found = root.get(f"stringData.{SECRET_KEY}") or root.get(f"data.{SECRET_KEY}")
+    return str(found.value) if found is not None else ""
 
 
 def opened(root: Node) -> Issue:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Action = Literal["created", "updated", "removed"]
 
 CLUSTERS: Final = "clusters"  # the folder of all trees
+TEMPLATES: Final = "templates"  # of what they are rendered from
+EXEMPTIONS: Final = ".keyturn.yaml"  # the reviewed exceptions
 UNMADE: Final = b""  # stands for the content of a file that only the real run makes
 
 _OURS: Final = re.compile(rb"# Rendered by keyturn from environments/[a-z0-9-]+\.yaml; edits are overwritten\r?\n")

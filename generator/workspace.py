@@ -76,6 +76,13 @@ def names(source: Source) -> list[str]:
     return _names(source, [])
 
 
+def touched(names: Iterable[str], paths: AbstractSet[str]) -> list[str]:
+    """Return the environments whose file is among some paths, all where one of these is what they inherit."""
+    if any(path.startswith(f"{GROUPS}/") or path == DEFAULTS for path in paths):
+        return list(names)
+    return [name for name in names if path(name) in paths]
+
+
 def versions(source: Source, wanted: Iterable[str]) -> dict[str, str]:
     """Return name -> resolved `cilium.version` of the environments that are there and say one."""
     reader = _Reader(source, [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from generator import adoption, creation, files, firstkeys, secret, sops, tree, workspace, yamlio
+from generator import adoption, creation, files, firstkeys, fitting, secret, sops, tree, workspace, yamlio
 from generator.app import meshkeys, recipients, sealing, standing
 from generator.errors import InputError, RefusedError
 from generator.findings import InvalidError, errors, tidy
@@ -88,7 +88,7 @@ def _judged(root: Path, space: Workspace, environment: Environment, data: bytes)
     if node is None:
         return []
     meshkeys.holders(root, space, {environment.name: node})
-    findings = list(standing.other_algorithm(node, environment))
+    findings = list(fitting.other_algorithm(node, environment))
     if errors(findings, strict=False):
         raise InvalidError(findings)
     return [f"{one.message}; {one.hint}" for one in findings]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from generator import firstkeys, history, rotation, secret, workspace, yamlio
 from generator.app.guards import guards
@@ -199,7 +198,7 @@ class Chooser:
         """Fingerprint -> the environments whose Secret tells it; by a search of bytes, since there may be many."""
         found: dict[str, set[str]] = defaultdict(set)
         for name in self._names:
-            for one in _FINGERPRINT.findall(self._commit.read(firstkeys.path(name)) or b""):
+            for one in secret.FINGERPRINT.findall(self._commit.read(firstkeys.path(name)) or b""):
                 found[one.decode("ascii")].add(name)
         return found
 
@@ -227,9 +226,6 @@ class Chooser:
         if young and not self._wish.force:
             raise RefusedError(young, hint="wait until every node has the key, or pass --force")
         self._choice.turning.append(Turning(subject, turning.held, tuple(openings.stale(subject)), young))
-
-
-_FINGERPRINT: Final = re.compile(rb"keyturn/fingerprint: (sha256:[0-9a-f]{32})")
 
 
 def refuse_type(environment: Environment) -> None:

@@ -30,5 +30,5 @@ def manifests(root: Path | None, engine: str, name: str | None) -> str:
             message = f"{name} is applied by {applied}, not by {engine}"
             hint = "" if applied == "none" else f"keyturn engine {applied} {name}"
             raise InputError(message, hint=hint)
-    templates, _ = templating.load(root)
+    templates, _ = templating.load(WorkTree(root) if root is not None else None)
     return Renderer(templates).engine(f"engine/{engine}.yaml", environment)

@@ -91,10 +91,7 @@ class Guards:
 
     def _touched(self, arrival: Arrival) -> list[str]:
         """Return the environments whose file a commit changed, all of them where it changed what they inherit."""
-        files = {path for path in arrival.paths if path.startswith(f"{workspace.FOLDER}/")}
-        if any(path.startswith(f"{workspace.GROUPS}/") or path == workspace.DEFAULTS for path in files):
-            return self._names
-        return [name for name in self._names if workspace.path(name) in files]
+        return workspace.touched(self._names, frozenset(arrival.paths))
 
 
 def guards(repository: Repository, base: Commit, subjects: Sequence[Subject], now: datetime) -> Guards:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from generator import firstkeys, mesh, secret
+from generator import firstkeys, fitting, mesh, secret
 from generator.app import sealing, standing
 from generator.errors import RefusedError
 from generator.findings import InvalidError, tidy
@@ -111,7 +111,7 @@ def unfit(joining: list[Environment], held: Holders) -> Iterator[Finding]:
     """Yield where the key that a member would join with is not of the algorithm that it asks for."""
     for environment in joining:
         for holder in held.get(environment.cluster.mesh or "", [])[:1]:
-            yield from standing.other_algorithm(holder.secret, environment)
+            yield from fitting.other_algorithm(holder.secret, environment)
 
 
 def joined(gate: Sops, root: Path, environment: Environment, held: list[Holder]) -> secret.Issue:

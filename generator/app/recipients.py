@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from generator import creation, files, firstkeys, git, identity, secret, tree
+from generator import creation, files, firstkeys, fitting, git, identity, tree
 from generator.errors import RefusedError, ToolError
 
 if TYPE_CHECKING:
@@ -44,19 +44,7 @@ def rules(root: Path, file: Path, environments: list[Environment]) -> Mapping[st
     config = creation.Config(file.read_bytes())
     above = root.relative_to(file.parent).as_posix()
     place = "" if above == "." else f"{above}/"
-    return {firstkeys.path(one.name): rule(config, place, one) for one in environments}
-
-
-def rule(config: creation.Config, place: str, environment: Environment) -> creation.Rule:
-    """Return the creation rule for an environment's Secret; `place` is the root as the configuration sees it.
-
-    Raises RefusedError where the tree cannot use it.
-    """
-    found = config.rule_for(f"{place}{firstkeys.path(environment.name)}", secret.ENCRYPTED)
-    if environment.protected and config.is_made_for_one:
-        message = f"{environment.name} is protected, and {creation.CONFIG} has one recipient that nobody chose"
-        raise RefusedError(message, hint=f"choose the recipients, and take the first lines of {creation.CONFIG} out")
-    return found
+    return {firstkeys.path(one.name): fitting.rule(config, place, one) for one in environments}
 
 
 def refuse_protected(environments: list[Environment]) -> None:

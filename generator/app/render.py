@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from generator import files, firstkeys, templating, tree, workspace
+from generator import files, firstkeys, fitting, templating, tree, workspace
 from generator.app import keymaking, meshkeys, recipients, standing
 from generator.errors import InputError, RefusedError
 from generator.findings import Finding, InvalidError, errors, tidy
@@ -43,7 +43,7 @@ def render(root: Path, options: Options) -> Outcome:
         space = workspace.load(WorkTree(root), (*options.names, *together))
     if not space.names and not space.findings and not files.folders(root, tree.CLUSTERS):
         raise InputError("there is no environment", hint=f"write {workspace.FOLDER}/<name>.yaml")
-    templates, stray = templating.load(root)
+    templates, stray = templating.load(WorkTree(root))
     plans: list[_Plan] = []
     findings = space.findings + stray
     if not errors(findings, strict=options.strict):
@@ -102,7 +102,7 @@ def _plan(root: Path, environment: Environment, renderer: Renderer) -> _Plan:
     if path in plan.snapshot.foreign:
         plan.has_secret = True
         plan.secret, findings = standing.read(root, environment.name)
-        plan.findings = findings or list(standing.judge(plan.secret, environment))
+        plan.findings = findings or list(fitting.judge(plan.secret, environment))
     return plan
 
 

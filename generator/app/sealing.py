@@ -6,8 +6,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from generator import creation, firstkeys, objects, secret, sops, yamlio
-from generator.app import recipients
+from generator import creation, firstkeys, fitting, objects, secret, sops, yamlio
 from generator.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class Sealer:
     _shut: set[creation.Groups] = field(default_factory=set)  # whom no private key at hand belongs to
 
     def rule(self, environment: Environment) -> creation.Rule:
-        return recipients.rule(self.config, self.place, environment)
+        return fitting.rule(self.config, self.place, environment)
 
     def seal(self, environment: Environment, issue: secret.Issue) -> bytes:
         """Return an environment's Secret, encrypted for those whom the rule names."""
@@ -75,13 +74,8 @@ def opened(clear: bytes, path: str) -> secret.Issue:
 @contextlib.contextmanager
 def sealer(commit: Commit) -> Iterator[Sealer]:
     """Give a sealer for a commit.  Raises RefusedError where it has no `.sops.yaml` that can be used."""
-    folder = commit.place
-    while True:
-        path = f"{folder}/{creation.CONFIG}".lstrip("/")
-        found = commit.objects.find(commit.oid, path)
-        if found is not None or not folder:
-            break
-        folder = folder.rpartition("/")[0]
+    path, folder = _configured(commit)
+    found = commit.objects.find(commit.oid, path)
     if found is None or found.mode not in objects.FILES:
         message = f"there is no {creation.CONFIG}{commit.words}" if found is None else f"{path} is no regular file"
         raise RefusedError(message, hint="commit the one that says who may read the Secrets")
@@ -90,3 +84,27 @@ def sealer(commit: Commit) -> Iterator[Sealer]:
     place = commit.place.removeprefix(folder).strip("/")
     with sops.configured(sops.find(commit.objects.root), data) as gate:
         yield Sealer(gate, config, f"{place}/" if place else "", path)
+
+
+def _configured(commit: Commit) -> tuple[str, str]:
+    """Return where the nearest `.sops.yaml` is, or would be, from the top of the repository, and its folder."""
+    folder = commit.place
+    while True:
+        path = f"{folder}/{creation.CONFIG}".lstrip("/")
+        if commit.objects.find(commit.oid, path) is not None or not folder:
+            return path, folder
+        folder = folder.rpartition("/")[0]
+
+
+def readers(commit: Commit, environment: Environment) -> creation.Groups | None:
+    """Return for whom a commit's `.sops.yaml` wants an environment's Secret, None where it does not tell."""
+    path, folder = _configured(commit)
+    found = commit.objects.find(commit.oid, path)
+    if found is None or found.mode not in objects.FILES:
+        return None
+    above = commit.place.removeprefix(folder).strip("/")
+    try:
+        config = creation.Config(commit.objects.blob(found.oid))
+        return fitting.rule(config, f"{above}/" if above else "", environment).groups
+    except RefusedError:  # the rules about `.sops.yaml` say why
+        return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import helm_python  # type: ignore[import-not-found]  # it stands in a virtual environment of its own
+import helm_python
 
 
 def main() -> None:
