@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from generator.nodes import Plain, plain
+from generator.shapes import span_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from generator.model import Environment
 
 OLDEST: Final = 15  # minors of Cilium 1
@@ -180,3 +183,64 @@ OWNED_CONFIG: Final = re.compile(
     r"enable-ipsec.*|ipsec-.*|encrypt-.*|encryption-.*|enable-encryption-.*|enable-wireguard.*|wireguard-.*|"
     r"cluster-name|cluster-id"
 )
+
+
+def expected_config(environment: Environment) -> dict[str, str | None]:
+    """Return what ConfigMap `cilium-config` has to say for the environment's encryption; None: absent, or "false".
+
+    A duration may be written otherwise, as in 5m0s.  Source: the ConfigMap's template in the charts, and for the names
+    of strict mode the agent's own flags, which changed in 1.19.
+    """
+    encryption = environment.encryption
+    ipsec, wireguard = encryption.type == "ipsec", encryption.type == "wireguard"
+    wanted: dict[str, str | None] = {
+        "enable-ipsec": "true" if ipsec else None,
+        "enable-wireguard": "true" if wireguard else None,
+        "encrypt-node": "true" if encryption.node_encryption else None,
+    }
+    if ipsec:
+        wanted["ipsec-key-file"] = f"{MOUNT_PATH}/{SECRET_KEY}"
+        wanted["enable-ipsec-key-watcher"] = _key_watcher(environment)
+        wanted["ipsec-key-rotation-duration"] = str(encryption.ipsec.key_rotation_duration)
+    strict = encryption.strict_mode
+    egress = strict.egress if strict else None
+    old = version(environment.cilium.version) < (1, 19)
+    wanted["enable-encryption-strict-mode" + ("" if old else "-egress")] = "true" if egress else None
+    if egress:
+        wanted["encryption-strict-mode-cidr" if old else "encryption-strict-egress-cidr"] = egress.cidr
+    if not old:
+        wanted["enable-encryption-strict-mode-ingress"] = "true" if strict and strict.ingress else None
+    return wanted
+
+
+def _key_watcher(environment: Environment) -> str | None:
+    """The one of them that `extraConfig` may say otherwise; `combinations` warns of it."""
+    node = environment.cilium.values.get("extraConfig.enable-ipsec-key-watcher")
+    return None if node is not None and str(node.value).lower() == "false" else "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """An entry of cilium-config that is not what an environment asks for; None: there is none, or need be none."""
+
+    name: str
+    seen: str | None
+    wanted: str | None
+
+
+def contradictions(seen: Mapping[str, str], wanted: Mapping[str, str | None]) -> Iterator[Contradiction]:
+    """Yield where cilium-config says something else than `expected_config`."""
+    for name, value in wanted.items():
+        if not _agree(seen.get(name), value):
+            yield Contradiction(name, seen.get(name), value)
+
+
+_DURATION: Final = re.compile(r"(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|ms|s|m|h))+")
+
+
+def _agree(seen: str | None, wanted: str | None) -> bool:
+    if seen is None or wanted is None:
+        return (seen in (None, "false", "")) if wanted is None else False
+    if _DURATION.fullmatch(wanted) and _DURATION.fullmatch(seen):
+        return round(span_of(seen).seconds * 1e9) == round(span_of(wanted).seconds * 1e9)
+    return seen == wanted
