@@ -12,7 +12,21 @@ from pathlib import Path
 import click
 
 from generator import __version__
-from generator.commands import adopt, completion, engine, init, log, rekey, render, retire, rotate, schema, status
+from generator.commands import (
+    adopt,
+    completion,
+    engine,
+    init,
+    log,
+    rekey,
+    render,
+    retire,
+    rotate,
+    rules,
+    schema,
+    status,
+    validate,
+)
 from generator.errors import KeyturnError
 from generator.talk import Talk, complain, say
 
@@ -30,8 +44,8 @@ from generator.talk import Talk, complain, say
 def cli(ctx: click.Context, root: Path | None, *, verbose: bool, quiet: bool) -> None:
     """Keep Cilium's transparent encryption in git.
 
-    Exit codes: 0 done or clean; 1 differences, or an overdue key; 2 wrong input; 3 a tool is missing or failed, or
-    keyturn refuses for safety; 4 a bug; 130 interrupted.
+    Exit codes: 0 done or clean; 1 differences, findings, or an overdue key; 2 wrong input; 3 a tool is missing or
+    failed, or keyturn refuses for safety; 4 a bug; 130 interrupted.
     """
     logging.basicConfig(format="keyturn: %(message)s", level=logging.INFO if verbose else logging.WARNING, force=True)
     ctx.obj = Talk(root, quiet)
@@ -39,6 +53,8 @@ def cli(ctx: click.Context, root: Path | None, *, verbose: bool, quiet: bool) ->
 
 cli.add_command(render.render)
 cli.add_command(rotate.rotate)
+cli.add_command(validate.validate)
+cli.add_command(rules.rules)
 cli.add_command(status.status)
 cli.add_command(log.log)
 cli.add_command(adopt.adopt)

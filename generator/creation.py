@@ -68,7 +68,7 @@ class Config:
 
     def __init__(self, data: bytes, path: str = CONFIG) -> None:
         """Raise RuleError, with line, where the file is not YAML that keyturn reads; `path` is for its messages."""
-        self._path = path
+        self.path = path
         root, findings = yamlio.read(data, path)
         if root is None or findings:
             raise _refused(findings[0])
@@ -87,7 +87,7 @@ class Config:
             above = re.escape(path.rpartition("clusters/")[0])
             hint = rf"add one with path_regex: ^{above}clusters/[^/]+/secrets/[^/]+\.sops\.yaml$"
             raise RuleError(
-                self._path, Finding(self._path, 0, 0, "sops-rule", "error", f"no creation rule for {path}", hint)
+                self.path, Finding(self.path, 0, 0, "sops-rule", "error", f"no creation rule for {path}", hint)
             )
         _check_selector(node, encrypted)
         return self._rule(node, path)

@@ -10,10 +10,11 @@ from generator import ages, tree
 from generator.rotation import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from generator.outcome import Adopted, Outcome, Rekeyed, Retired, Rotated, Status, Stood, Turned
+    from generator.rules import Rule
 
 
 def as_json(value: object) -> str:
@@ -242,3 +243,11 @@ def rekeyed_lines(done: Rekeyed) -> Iterator[str]:
     for skipped in done.skipped:
         if not skipped.failed:
             yield f"{skipped.environment}: skipped, {skipped.reason}"
+
+
+def rules_json(rules: Iterable[Rule]) -> dict[str, Any]:
+    return {"rules": [{"rule": one.name, "tier": one.tier, "reason": one.reason} for one in rules]}
+
+
+def rules_table(rules: Iterable[Rule]) -> tuple[list[str], list[list[str]]]:
+    return ["rule", "tier", "reason"], [[one.name, one.tier, one.reason] for one in rules]

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from generator.errors import KeyturnError, ManyRefusedError
+from generator.errors import InputError, KeyturnError, ManyRefusedError
 from generator.findings import InvalidError, tidy
 
 if TYPE_CHECKING:
@@ -71,6 +71,21 @@ class Talk:
         root = worktree.find_root(Path.cwd()) if self.root is None else worktree.named_root(self.root.resolve())
         logging.getLogger("keyturn").info("root: %s", root)
         return root
+
+    def find_tree(self) -> tuple[Path, bool]:
+        """Return the folder whose files are judged, and whether it has environments: any other folder has files too.
+
+        It is the root where there is one, else the top of the git repository, else where the user is.
+        """
+        from generator import git, worktree
+
+        if self.root is not None:
+            root = self.root.resolve()
+            return root, worktree.is_root(root)
+        try:
+            return self.find_root(), True
+        except InputError:
+            return git.top(Path.cwd()) or Path.cwd(), False
 
     def answer(self, line: str) -> None:
         if not self.quiet:

@@ -57,16 +57,20 @@ def find_root(start: Path) -> Path:
     """Return the nearest folder, from `start` up to the git repository's top, that holds `environments/`."""
     top = git.top(start)
     for folder in (start, *start.parents):
-        if (folder / FOLDER).is_dir():
+        if is_root(folder):
             return folder
         if folder == top:
             break
     raise InputError(f"no {FOLDER}/ in {start} or above it", hint="go to the repository, or name it with --root")
 
 
+def is_root(folder: Path) -> bool:
+    return (folder / FOLDER).is_dir()
+
+
 def named_root(root: Path) -> Path:
     """Return the root that somebody named, once it is one."""
-    if not (root / FOLDER).is_dir():
+    if not is_root(root):
         raise InputError(f"no {FOLDER}/ in {root}", hint="--root names the folder that holds it")
     return root
 

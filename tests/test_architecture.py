@@ -25,6 +25,10 @@ GATES = {
     "pyrage": {"generator.identity"},
     "fcntl": {"generator.lock"},
     "rich": {"generator.terminal"},
+    "jsonschema": {"generator.charts"},
+    "referencing": {"generator.charts"},
+    "helm_python": {"generator.helmchild"},
+    "tarfile": {"generator.chartfiles"},
 }
 
 PURE = {
@@ -58,6 +62,17 @@ PURE = {
         "rotation",
         "source",
         "workspace",
+        "charts",
+        "cleartext",
+        "contents",
+        "drift",
+        "exemptions",
+        "fitting",
+        "manifests",
+        "rules",
+        "sopsfile",
+        "succession",
+        "verdicts",
     )
 }
 WORLD = {"os", "subprocess", "time", "random", "secrets", "socket", "shutil", "tempfile", "pathlib"}

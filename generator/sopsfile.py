@@ -1,0 +1,156 @@
+"""What a SOPS file says without any key: whether its block is whole, what it leaves in clear, and who can read it.
+
+Sources: sops' stores/stores.go for the block, sops.go for which values a selector takes.  No I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from generator import creation, manifests
+from generator.nodes import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from generator.creation import Groups
+    from generator.findings import Finding
+
+_SPENT: Final = "take it out of git; what it held is spent"
+_WRITE: Final = "encrypt it again with sops"
+_STAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+_VERSION: Final = re.compile(r"\d+\.\d+\.\d+\S*")
+_DEFAULT_SUFFIX: Final = "_unencrypted"
+
+
+def check(root: Node, *, strict: bool) -> Iterator[Finding]:
+    """Yield what is wrong with one encrypted document, whoever may read it.
+
+    `strict` is for a Secret of keyturn's: its selector has to be one that takes `data` and `stringData` alone.
+    """
+    block = root.get("sops")
+    if block is None or not isinstance(block.value, dict) or not block.value:
+        place = root if block is None else block
+        yield place.finding("sops-block", "the sops block is empty", _WRITE, key=block is not None)
+    else:
+        yield from _block(block)
+        yield from _mac(block)
+    yield from _clear(root, None if strict else _selector(block))
+    if strict or any(True for _ in manifests.secrets(root)):
+        yield from _weak(block, strict=strict)
+
+
+def _block(block: Node) -> Iterator[Finding]:
+    for key, pattern in (("lastmodified", _STAMP), ("version", _VERSION)):
+        node = block.get(key)
+        if node is None or not isinstance(node.value, str) or not pattern.fullmatch(node.value):
+            yield (node or block).finding("sops-block", f"the sops block has no {key} that sops would write", _WRITE)
+    if not any(creation.readers(Node({"sops": block}))):
+        yield block.finding("sops-block", "the sops block names no recipient, so nobody can read the file", _WRITE)
+    for group in creation.items(block.get("key_groups")) or [block]:
+        for kind in creation.KINDS:
+            for one in creation.items(group.get(kind)):
+                enc = one.get("enc")
+                if enc is None or not isinstance(enc.value, str) or not enc.value.strip():
+                    message = f"the data key is not there for a recipient under {kind}"
+                    yield one.finding("sops-block", message, _WRITE)
+
+
+def _mac(block: Node) -> Iterator[Finding]:
+    mac = block.get("mac")
+    if mac is None:
+        yield block.finding("sops-mac", "there is no MAC, so anything may have been changed", _WRITE)
+    elif not manifests.is_sealed(mac):
+        yield mac.finding("sops-mac", "the MAC is none that sops would write", _WRITE)
+    only = block.get("mac_only_encrypted")
+    if only is not None and only.value not in (None, False):
+        hint = "take it out of the rule in .sops.yaml, and encrypt the file again"
+        message = "the MAC covers encrypted values alone, so what stands in clear may have been changed"
+        yield only.finding("sops-mac", message, hint)
+
+
+def _clear(root: Node, selector: _Selector | None) -> Iterator[Finding]:
+    """Yield the values in clear: all of a Secret's, and what the file's own selector takes."""
+    told: set[int] = set()
+    for secret in manifests.secrets(root):
+        for value in manifests.values(secret):
+            told.add(id(value))
+            if not manifests.is_sealed(value):
+                yield value.finding("clear-secret", "a value of the Secret is not encrypted", _SPENT)
+    if selector is None:
+        return
+    pending = [(key, node, selector.takes(key)) for key, node in root.entries() if key != "sops"]
+    while pending:
+        key, node, taken = pending.pop()
+        if isinstance(node.value, dict):
+            pending += [(name, child, selector.takes(name, taken=taken)) for name, child in node.value.items()]
+        elif isinstance(node.value, list):
+            pending += [(key, child, taken) for child in node.value]
+        elif taken and node.value not in (None, "") and id(node) not in told and not manifests.is_sealed(node):
+            yield node.finding("clear-value", "a value that sops was to encrypt stands in clear", _SPENT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Selector:
+    """Which values sops takes: by the keys on their way, and all the others if there is nothing but exceptions."""
+
+    pattern: re.Pattern[str]
+    encrypts: bool  # whether a key that fits is for values to encrypt, or for exceptions
+
+    def takes(self, key: str, *, taken: bool | None = None) -> bool:
+        """Whether sops encrypts below a key; `taken` is whether it does where that key stands."""
+        decided = taken is not None and taken == self.encrypts
+        return self.encrypts if decided else (self.pattern.search(key) is not None) == self.encrypts
+
+
+def _selector(block: Node | None) -> _Selector | None:
+    """Return a file's selector, None where it cannot be told here which values that takes."""
+    said = {name: node.value for name in creation.SELECTORS if (node := block and block.get(name)) and node.value}
+    name, value = next(iter(said.items()), ("unencrypted_suffix", _DEFAULT_SUFFIX))
+    if len(said) > 1 or "comment" in name or not isinstance(value, str):
+        return None
+    try:
+        pattern = re.compile(rf"{re.escape(value)}\Z" if name.endswith("_suffix") else value)
+    except re.error:
+        return None
+    return _Selector(pattern, name.startswith("encrypted"))
+
+
+def _weak(block: Node | None, *, strict: bool) -> Iterator[Finding]:
+    """Yield where a value that is added to a Secret later would not be encrypted, or what tells of a key would be."""
+    selector = _selector(block)
+    if block is None or selector is None or not block.value:
+        return
+    said = next((node for name in creation.SELECTORS if (node := block.get(name)) is not None), block)
+    if missed := [part for part in manifests.PARTS if not selector.takes(part)]:
+        message = f"the file's selector does not encrypt {' and '.join(missed)} of a Secret"
+        yield said.finding("sops-selector", message, _SELECTOR)
+    elif strict and selector.takes("metadata"):
+        yield said.finding("sops-selector", "the file's selector encrypts what stands in clear in it", _SELECTOR)
+
+
+_SELECTOR: Final = "encrypted_regex: ^(data|stringData)$"
+
+
+def recipients(root: Node, wanted: Groups, place: str) -> Iterator[Finding]:
+    """Yield where others can read a file than its creation rule names; `place` is where that stands."""
+    found = creation.readers(root)
+    if found == wanted:
+        return
+    block = root.get("sops") or root
+    here, there = (frozenset().union(*groups) for groups in (found, wanted))
+    parts = [_listed("also for", here - there), _listed("not for", there - here)]
+    told = ", ".join(part for part in parts if part) or "in other key groups"
+    hint = "keyturn rotate gives a new key to the new recipients, keyturn rekey or sops updatekeys the old one"
+    yield block.finding("sops-recipients", f"the file is not for whom {place} says: {told}", hint, key=True)
+
+
+def _listed(words: str, recipients: frozenset[creation.Recipient]) -> str:
+    names = [f"{kind} {name}" for kind, name in sorted(recipients)]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{words} {', '.join(names[:_SHOWN])}{more}" if names else ""
+
+
+_SHOWN: Final = 3
