@@ -147,7 +147,7 @@ def merge_base(root: Path, one: str, other: str) -> str | None:
 def changed(root: Path, commit: str, folders: Sequence[str], *, index: bool) -> list[str]:
     """Return the files of some folders, from the root, in which the work tree or the index differs from a commit."""
     where = ["--cached"] if index else []
-    words = ("diff", *where, "--no-renames", "--no-ext-diff", "--relative", "--name-only", "-z", commit, "--", *folders)
+    words = ("diff-index", *where, "--no-renames", "--relative", "--name-only", "-z", commit, "--", *folders)
     return list(filter(None, _text(git.output(root, *words, index=True)).split("\0")))
 
 

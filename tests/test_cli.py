@@ -16,7 +16,10 @@ from kit import PROJECT, WIREGUARD, Ran, Repo, missing, program
 
 from generator import __version__, lock
 
-COMMANDS = ["adopt", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "schema", "status"]
+COMMANDS = [
+    *("adopt", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "rules", "schema"),
+    *("status", "validate"),
+]
 
 
 def ended(arguments: list[str], cwd: Path, **variables: str) -> Ran:
@@ -47,8 +50,8 @@ def test_help_tells_what_each_exit_code_means(tmp_path: Path) -> None:
     told = " ".join(Repo(tmp_path).run("-h").out.split())
 
     assert (
-        "Exit codes: 0 done or clean; 1 differences, or an overdue key; 2 wrong input; 3 a tool is missing or failed, "
-        "or keyturn refuses for safety; 4 a bug; 130 interrupted." in told
+        "Exit codes: 0 done or clean; 1 differences, findings, or an overdue key; 2 wrong input; 3 a tool is missing "
+        "or failed, or keyturn refuses for safety; 4 a bug; 130 interrupted." in told
     )
 
 

@@ -131,16 +131,6 @@ def test_every_environment_of_a_case_is_told_about() -> None:
     assert silent == []
 
 
-def test_every_rule_of_the_source_has_a_case() -> None:
-    shown = {match[1] for text in TRANSCRIPTS.values() for match in map(FINDING.fullmatch, text.splitlines()) if match}
-
-    in_git = {"gitops-path"}  # test_path_that_is_not_the_folder_in_git_is_a_warning
-    of_status = {"annotations"}  # test_status.py
-    assert shown | in_git | of_status | {rule for _, _, rule in BYTES.values()} == rules_of_the_source() | {
-        rule.name for rule in RULES
-    }
-
-
 def rules_of_the_source() -> set[str]:
     """The name of every rule that a call in generator/ can pass to a finding."""
     found: set[str] = set()
