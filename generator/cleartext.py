@@ -65,7 +65,7 @@ _PRIVATE: Final = Form(
     rb"[ \t]*(?:\\r|\\n|[\r\n])(?:[^\w+/\r\n-]*\r?\n)?[^\w+/\r\n-]*"  # an empty line, and what indents the next
     rb"(?:[A-Za-z-]+:|[A-Za-z0-9+/]{2,}=*(?:[\"'\\\s]|\Z))"
     rb"|\s*[A-Za-z0-9+/]{32,})"  # prose names the header too, and goes on with words
-    rb"|PuTTY-User-Key-File-[\s\S]{0,2000}?Private-Lines:",
+    rb"|PuTTY-User-Key-File-[\s\S]{0,600}?Private-Lines:",
 )
 _WIREGUARD: Final = Form(
     "clear-wireguard-key",
@@ -79,8 +79,10 @@ FORMS: Final = (_KEY_LINE, _PSK, _AGE, _PRIVATE, _WIREGUARD)
 def search(data: bytes, path: str) -> Iterator[Finding]:
     """Yield where a file holds a secret in clear, each line and rule once.  Nothing of it is in a finding."""
     told: set[tuple[int, str]] = set()
-    for form, offset in _found(data):
-        line = data.count(b"\n", 0, offset) + 1
+    line, counted = 1, 0
+    for form, offset in sorted(_found(data), key=lambda found: found[1]):
+        line += data.count(b"\n", counted, offset)
+        counted = offset
         if (line, form.rule) not in told:
             told.add((line, form.rule))
             column = offset - data.rfind(b"\n", 0, offset)

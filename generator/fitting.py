@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from generator import creation, firstkeys, keys, secret
+from generator import creation, firstkeys, keys, manifests, secret
 from generator.errors import InputError, RefusedError
 from generator.findings import Finding
+from generator.nodes import Node
+from generator.records import unknown_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from generator.findings import Level
     from generator.model import Environment
-    from generator.nodes import Node
 
 _GUARDS: Final = {
     "kustomize.toolkit.fluxcd.io/prune": "disabled",
@@ -45,6 +46,7 @@ def strictly(node: Node, environment: Environment) -> Iterator[Finding]:
         yield from judge(node, environment)
         return
     yield from secret.check(node, environment)
+    yield from _misnamed(node)
     try:
         told = secret.told(node)
     except InputError as error:
@@ -55,6 +57,22 @@ def strictly(node: Node, environment: Environment) -> Iterator[Finding]:
             message = f"the Secret's key id is {told.key_id}, and does not follow its keyturn/previous-key-id"
             yield _annotations(node, message)
     yield from _unguarded(node)
+
+
+def _misnamed(node: Node) -> Iterator[Finding]:
+    """Yield the keys that no Secret has: sops' MAC covers values alone, so a renamed key is not seen by it."""
+    for path, known in _KEYS.items():
+        for key, child in (node.get(path) or Node({}) if path else node).entries():
+            if key not in known and (path != _TOLD or key.startswith("keyturn/")):
+                yield unknown_key(child, key, path or "the Secret", list(known))
+
+
+_TOLD: Final = "metadata.annotations"
+_KEYS: Final = {
+    "": ("apiVersion", "kind", "metadata", "type", "immutable", *manifests.PARTS, "sops"),
+    "metadata": ("name", "namespace", "annotations", "labels"),
+    _TOLD: tuple(f"keyturn/{name}" for name in secret.ANNOTATIONS),
+}
 
 
 def other_algorithm(node: Node, environment: Environment, level: Level | None = None) -> Iterator[Finding]:

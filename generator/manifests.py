@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from generator import yamlio
+from generator.findings import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from generator.findings import Finding
     from generator.nodes import Node
 
 PARTS: Final = ("data", "stringData")  # of a Secret
@@ -51,16 +51,27 @@ def documents(data: bytes, path: str) -> Iterator[Document]:
     """Yield the documents of a file that may hold a Secret or a `sops` block; none where it is no such file."""
     if (b"Secret" not in data and b"sops" not in data) or not _is_manifest(data, path):
         return
+    budget, slow = yamlio.MAX_BYTES, _MOST_SLOW
     start = before = 0
     ends = [match.start() for match in _SEPARATOR.finditer(data)] if b"\n---" in data or b"\n..." in data else []
     for end in (*ends, len(data)):
         part = data[start:end]
         has_secret = _SECRET.search(part) is not None
         if has_secret or _SOPS.search(part):
-            root, problems = yamlio.read(part.removeprefix(b"..."), path)
+            budget -= len(part) + _DOCUMENT
+            if budget < 0:
+                yield Document(None, 0, (Finding(path, 0, 0, "file-size", "error", _TOO_MUCH),), has_secret)
+                return
+            root, problems = yamlio.read(part.removeprefix(b"..."), path, most_slow=slow)
+            slow -= len(part) if b"{" in part or b"[" in part else 0
             yield Document(root, before, tuple(problems), has_secret)
         before += part.count(b"\n")
         start = end
+
+
+_DOCUMENT: Final = 200  # bytes that reading a document costs as much as, however short it is
+_MOST_SLOW: Final = 1 << 15  # characters of a file for the slow parser: half a second
+_TOO_MUCH: Final = "more than 1 MiB in documents that could be Secrets"
 
 
 def _is_manifest(data: bytes, path: str) -> bool:

@@ -111,6 +111,10 @@ _ANNOTATIONS: Final = {
 }
 
 
+ANNOTATIONS: Final = (*_ANNOTATIONS, "created", "previous-key-id")
+"""What `keyturn/...` there is."""
+
+
 def _created(root: Node) -> datetime:
     try:
         return datetime.strptime(annotation(root, "created"), ages.RFC3339).replace(tzinfo=UTC)

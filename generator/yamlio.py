@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from generator.scalars import Scalar
 
 
-def read(data: bytes, source: str) -> tuple[Node | None, list[Finding]]:
+def read(data: bytes, source: str, *, most_slow: int = MAX_SLOW) -> tuple[Node | None, list[Finding]]:
     """Return the one document in `data`, and everything wrong with it; None where nothing could be read.
 
     A node comes back beside findings too, so that a file's other errors can be told in the same run.
-    An empty file is a node whose value is None.
+    An empty file is a node whose value is None.  `most_slow` is the most that the slow parser may be given.
     """
     try:
-        builder = _built(yamltext.decode(data), source)
+        builder = _built(yamltext.decode(data), source, most_slow)
     except UnreadableError as stop:
         return None, [Finding(source, stop.line, stop.column, stop.rule, "error", stop.message, stop.hint)]
     except libyaml.YAMLError as error:
@@ -45,13 +45,13 @@ def read(data: bytes, source: str) -> tuple[Node | None, list[Finding]]:
     return builder.root or Node(None, source, 1, 1), builder.findings
 
 
-def _built(text: str, source: str) -> _Builder:
+def _built(text: str, source: str, most_slow: int) -> _Builder:
     builder = _Builder(source)
     try:
         builder.run(libyaml.CParser(text).get_event)
     except libyaml.YAMLError as error:
         # ruamel's libyaml is 0.1.7, which takes no colon inside {} and [], as in {repository: https://...}.
-        if len(text) > MAX_SLOW or not re.search(r"[\[{]", text):
+        if len(text) > most_slow or not re.search(r"[\[{]", text):
             raise
         return _built_slowly(text, source, error)
     return builder

@@ -201,10 +201,20 @@ CASES: dict[str, tuple[Callable[[Repo], object], list[Found]]] = {
     "a Secret that is not YAML": (lambda repo: repo.write(S, repo.read(S) + "a: [\n"), [(S, 35, "yaml-syntax")]),
     "two documents in the Secret": (lambda repo: repo.write(S, repo.read(S) + "---\na: b\n"), [(S, 34, "documents")]),
     "a Secret that is a link": (link, [(S, 0, "missing-secret")]),
-    "another kind": (secret("kind: Secret", "kindX: Secret"), [(S, 2, "secret-reference")]),
+    "another kind": (secret("kind: Secret", "kindX: Secret"), [(S, 2, "secret-reference"), (S, 3, "unknown-key")]),
     "another name": (secret("name: cilium-ipsec-keys", "name: other"), [(S, 5, "secret-reference")]),
     "another namespace": (secret("namespace: kube-system", "namespace: x"), [(S, 6, "secret-reference")]),
     "another data key": (rename_key, [(S, 2, "secret-reference")]),
+    "a key that the MAC does not cover": (secret("type: Opaque", "typex: Opaque"), [(S, 16, "unknown-key")]),
+    "a key more in the metadata": (secret("    name: c", "    nome: x\n    name: c"), [(S, 5, "unknown-key")]),
+    "an annotation that keyturn does not know": (
+        secret("        keyturn/created", "        keyturn/creator: me\n        keyturn/created"),
+        [(S, 13, "unknown-key")],
+    ),
+    "an annotation of somebody else's": (
+        secret("        keyturn/created", "        example.com/note: me\n        keyturn/created"),
+        [],
+    ),
     # Annotations.
     "no key id": (without("keyturn/key-id"), [(S, 2, "annotations")]),
     "the key id 0": (secret('key-id: "1"', 'key-id: "0"'), [(S, 2, "annotations")]),
