@@ -65,7 +65,7 @@ _PRIVATE: Final = Form(
     rb"[ \t]*(?:\\r|\\n|[\r\n])(?:[^\w+/\r\n-]*\r?\n)?[^\w+/\r\n-]*"  # an empty line, and what indents the next
     rb"(?:[A-Za-z-]+:|[A-Za-z0-9+/]{2,}=*(?:[\"'\\\s]|\Z))"
     rb"|\s*[A-Za-z0-9+/]{32,})"  # prose names the header too, and goes on with words
-    rb"|PuTTY-User-Key-File-[\s\S]{0,600}?Private-Lines:",
+    rb"|PuTTY-User-Key-File-\d:[\s\S]{0,600}?Private-Lines:",
 )
 _WIREGUARD: Final = Form(
     "clear-wireguard-key",

@@ -16,7 +16,7 @@ import rig
 import sealed
 import turned
 from judged import LAB, VALUES, edit
-from kit import IPSEC, WIREGUARD, Ran, Repo
+from kit import IPSEC, PROJECT, WIREGUARD, Ran, Repo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -273,6 +273,28 @@ def test_many_paths_are_read_in_one_go(world: Repo) -> None:
     world.git("add", "-A")
 
     assert told("--index", *names) == [("many/77.txt", "clear-key")]
+
+
+def test_template_that_fails_is_found_though_nothing_is_rendered(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo.init()
+    repo.environment("wg", WIREGUARD)
+    repo.write("templates/bootstrap.sh.j2", "{{ nobody }}\n")
+    repo.write("templates/nothing.j2", "")
+    repo.git("add", "-A")
+    monkeypatch.chdir(repo.root)
+
+    assert told() == [("templates", "template")]
+
+    repo.write("templates/bootstrap.sh.j2", "echo\n")
+
+    assert told() == [("templates/nothing.j2", "stray-template")]
+
+
+def test_this_repository_passes_its_own_gate() -> None:
+    if not (PROJECT / ".git").exists():
+        pytest.skip("not a clone of the repository")
+
+    assert rig.command(PROJECT, "validate", "--no-key", "--strict").out == ""
 
 
 # Repositories of others.

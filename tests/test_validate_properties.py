@@ -133,7 +133,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "base64 of a word": lambda: _filled(corpus.b64("rfc" + "4106(").rstrip("=").encode()),
     "headers": lambda: _filled(b"-----BEGIN RSA PRIVATE" + b" KEY-----\n "),
     "headers without an end": lambda: _filled(b"A ", b"PRIVATE" + b" KEY -----BEGIN "),
-    "PuTTY headers": lambda: _filled(b"PuTTY-User-Key-File-"),
+    "PuTTY headers": lambda: _filled(b"PuTTY-User-Key-File-3:"),
     "WireGuard words": lambda: _filled(b"PrivateKey = "),
     "kinds": lambda: _filled(b"kind: \n", b"", b"Secret"),
     "blanks behind a kind": lambda: _filled(b" ", b"kind:", b"Secret"),

@@ -65,7 +65,8 @@ class Look:
         if rendered and errors(self.space.findings, strict=False):
             self.notes.append("environments have errors, so the trees were not compared with them")
             return Drift({}, frozenset()), []
-        if not rendered:
+        environments = self.space.environments if self._scope.whole else rendered  # a template may fail in any of them
+        if not environments:
             return Drift({}, trees), []
         from generator import templating  # noqa: PLC0415 -- Jinja2 takes 50 ms, and a Secret is not rendered
         from generator.render import Renderer  # noqa: PLC0415 -- likewise
@@ -73,8 +74,10 @@ class Look:
         templates, stray = templating.load(self._view)
         renderer = Renderer(templates)
         wanted: dict[str, bytes] = {}
-        for environment in rendered:
-            wanted |= renderer.tree(environment)
+        for environment in environments:
+            tree_of = renderer.tree(environment)
+            if environment.name in trees:
+                wanted |= tree_of
         return Drift(wanted, trees), stray
 
     def _files(self, drift: Drift) -> Iterator[Finding]:
