@@ -111,15 +111,16 @@ def _rule(name: str) -> dict[str, Any]:
 
     known = rules.RULES.get(name)
     text = known.reason if known else name
-    return {"id": name, "name": name, "shortDescription": {"text": text}, "defaultConfiguration": {"level": "error"}}
+    return {"id": name, "shortDescription": {"text": text}, "defaultConfiguration": {"level": "error"}}
 
 
 def _result(finding: Finding, index: int, place: str) -> dict[str, Any]:
     from urllib.parse import quote  # noqa: PLC0415 -- for this form alone
 
-    location: dict[str, Any] = {"artifactLocation": {"uri": quote(_printable(_from_top(finding.path, place)))}}
-    if finding.line:
-        location["region"] = {"startLine": finding.line, "startColumn": max(finding.column, 1)}
+    location = {
+        "artifactLocation": {"uri": quote(_printable(_from_top(finding.path, place)))},
+        "region": {"startLine": max(finding.line, 1), "startColumn": max(finding.column, 1)},  # GitHub wants a line
+    }
     words = f"{finding.message}; {finding.hint}" if finding.hint else finding.message
     return {
         "ruleId": finding.rule,

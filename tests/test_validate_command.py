@@ -497,7 +497,12 @@ def test_sarif_is_a_log_with_one_run() -> None:
                 "region": {"startLine": 2, "startColumn": 4},
             },
         ),
-        ("not-encrypted", 1, "error", {"artifactLocation": {"uri": "x.sops.yaml"}}),
+        (
+            "not-encrypted",
+            1,
+            "error",
+            {"artifactLocation": {"uri": "x.sops.yaml"}, "region": {"startLine": 1, "startColumn": 1}},
+        ),
     ]
 
 
