@@ -62,10 +62,11 @@ def listed(root: Path, paths: Sequence[str] = ()) -> dict[str, Name]:
     return found
 
 
-def staged(root: Path) -> list[str]:
-    """Return the paths that a commit would change, those that it would take away among them."""
+def staged(root: Path, *, gone: bool = False) -> list[str]:
+    """Return the paths that a commit would change, or those alone that it would take away."""
     top = git.top(root) or root
-    changed = git.output(root, "diff", "--cached", "--name-only", "--no-renames", "-z", index=True)
+    words = ("diff", "--cached", "--name-only", "--no-renames", "-z", *(["--diff-filter=D"] if gone else []))
+    changed = git.output(root, *words, index=True)
     return [inside(root, top, path) for path in os.fsdecode(changed).split("\0")[:-1]]
 
 

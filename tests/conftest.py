@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import judged
 import pytest
 from kit import PROJECT, Repo
 
@@ -51,3 +52,15 @@ def repo(tmp_path: Path) -> Repo:
     root = tmp_path / "repo"
     root.mkdir()
     return Repo(root)
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a good repository to judge, and its home; for `world`, and to be read."""
+    return judged.world(tmp_path_factory.mktemp("good"))
+
+
+@pytest.fixture
+def world(good: Path, repo: Repo, home: Path) -> Repo:
+    """A copy of the good repository, and its key in the test's own home."""
+    return judged.copied(good, repo, home)

@@ -130,7 +130,9 @@ CLEAR: dict[str, Case] = {
         "key: |\n" + "".join(f"  {line}\n" for line in private("OPENSSH").splitlines()), (2, "clear-private-key")
     ),
     "an SSH key in JSON": one(json.dumps({"key": private("OPENSSH")}), (1, "clear-private-key"), path="k.json"),
-    "a PuTTY key": one("PuTTY-User-Key-" + f"File-3: ssh-ed25519\nPrivate-Lines: 1\n{_BODY}\n", (1, "clear-private-key")),
+    "a PuTTY key": one(
+        "PuTTY-User-Key-" + f"File-3: ssh-ed25519\nPrivate-Lines: 1\n{_BODY}\n", (1, "clear-private-key")
+    ),
     "a WireGuard configuration": one(
         f"[Interface]\nPrivateKey = {WIREGUARD}\n", (2, "clear-wireguard-key"), path="wg0.conf"
     ),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +13,6 @@ import yaml
 from kit import WIREGUARD, Repo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 LAB = sealed.path("lab")
@@ -57,28 +54,6 @@ def document(repo: Repo, path: str = LAB) -> dict[str, Any]:
     return read
 
 
-def encrypt(repo: Repo, path: str, text: str, *words: str) -> None:
-    """Write a file as the real sops encrypts it by its own rules, without any of ours."""
-    done = subprocess.run(
-        [
-            *(rig.real_sops(repo.root), "encrypt", *words),
-            *("--input-type", "yaml", "--output-type", "yaml", "--filename-override", path),
-        ],
-        cwd=repo.root,
-        env={**os.environ, "SOPS_DISABLE_VERSION_CHECK": "true"},
-        input=text.encode(),
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    repo.write(path, done.stdout)
-
-
 def keyless(home: Path) -> None:
     """Take the private keys away."""
     sealed.shut(home)
-
-
-def texts(repo: Repo) -> Iterator[str]:
-    for data in repo.files().values():
-        yield data.decode("utf-8", "replace")

@@ -49,10 +49,15 @@ def clear(used: keys.Key, previous: int | None = None) -> str:
 
 def seal(repo: Repo, name: str, text: str) -> Path:
     """Write a Secret that is well encrypted, whatever it says."""
+    return encrypt(repo, path(name), text, "--encrypted-regex", secret.ENCRYPTED)
+
+
+def encrypt(repo: Repo, where: str, text: str, *words: str, form: str = "yaml") -> Path:
+    """Write a file as the real sops encrypts it by the rules of `.sops.yaml`."""
     done = subprocess.run(
         [
-            *(rig.real_sops(repo.root), "encrypt", "--encrypted-regex", secret.ENCRYPTED),
-            *("--input-type", "yaml", "--output-type", "yaml", "--filename-override", path(name)),
+            *(rig.real_sops(repo.root), "encrypt", *words),
+            *("--input-type", form, "--output-type", form, "--filename-override", where),
         ],
         cwd=repo.root,
         env={**os.environ, "SOPS_DISABLE_VERSION_CHECK": "true"},
@@ -61,7 +66,7 @@ def seal(repo: Repo, name: str, text: str) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return repo.write(path(name), done.stdout)
+    return repo.write(where, done.stdout)
 
 
 def opened(repo: Repo, name: str) -> str:

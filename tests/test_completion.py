@@ -15,7 +15,10 @@ from kit import WIREGUARD, Ran, Repo, program
 
 SHELLS = ("bash", "zsh", "fish")
 ODD = ("lab x", "lab\nplain,y", "lab$(touch z)", "lab;z", "lab,z", "-lab", "lab\x1b[31m", "LAB", "läb", ".lab")
-COMMANDS = ["adopt", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "schema", "status"]
+COMMANDS = [
+    *("adopt", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "rules", "schema"),
+    *("status", "validate"),
+]
 
 # What bash does at a Tab; `compopt` works at a prompt alone, and asks for the names of files there.
 TAB = """. "$SCRIPT"

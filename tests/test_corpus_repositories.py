@@ -5,6 +5,8 @@ Each case changes a good repository by one thing.
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 import corpus
@@ -18,23 +20,12 @@ from test_corpus import found, shows_no_secret, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from corpus import Found
     from kit import Repo
 
 Change = "Callable[[Repo], object]"
 CLEAR = corpus.KEY
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return judged.world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture
-def world(made: Path, repo: Repo, home: Path) -> Repo:
-    return judged.copied(made, repo, home)
 
 
 def secret(old: str, new: str) -> Callable[[Repo], object]:
@@ -92,7 +83,7 @@ def selected(*words: str) -> Callable[[Repo], object]:
     def change(repo: Repo) -> None:
         edit(repo, ".sops.yaml", "creation_rules:\n", "creation_rules:\n  - {path_regex: ^apps/, age: AGE}\n")
         edit(repo, ".sops.yaml", "AGE", judged.document(repo)["sops"]["age"][0]["recipient"])
-        judged.encrypt(repo, "apps/a.yaml", corpus.secret(), *words)
+        sealed.encrypt(repo, "apps/a.yaml", corpus.secret(), *words)
 
     return change
 
@@ -110,11 +101,19 @@ def values_file(text: str, *words: str, then: tuple[str, str] = ("", "")) -> Cal
 
     def change(repo: Repo) -> None:
         selected()(repo)
-        judged.encrypt(repo, "apps/a.yaml", text, *words)
+        sealed.encrypt(repo, "apps/a.yaml", text, *words)
         if then[0]:
             edit(repo, "apps/a.yaml", *then)
 
     return change
+
+
+def in_json(repo: Repo) -> None:
+    """A Secret that sops encrypted as JSON, and one value of it in clear."""
+    selected()(repo)
+    text = json.dumps({"apiVersion": "v1", "kind": "Secret", "stringData": {"a": "hunter2", "b": "hunter2"}})
+    sealed.encrypt(repo, "apps/b.json", text, "--encrypted-regex", "^(data|stringData)$", form="json")
+    repo.write("apps/b.json", re.sub(r'"b": "ENC[^"]*"', '"b": "hunter2"', repo.read("apps/b.json")))
 
 
 def two_documents(repo: Repo) -> None:
@@ -318,6 +317,7 @@ CASES: dict[str, tuple[Callable[[Repo], object], list[Found]]] = {
         [("apps/a.yaml", 20, "sops-selector")],
     ),
     "a Secret of others with a value in clear": (cleared(), [("apps/a.yaml", 6, "clear-secret")]),
+    "a Secret in JSON with a value in clear": (in_json, [("apps/b.json", 6, "clear-secret")]),
     "values that sops encrypted": (values_file("a: hunter2\nb: [1, true, null, '']\n"), []),
     "values of which one is in clear": (
         values_file("a: hunter2\nb: [1]\n", then=("b:\n", "c: hunter2\nb:\n")),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import rig
 import yaml
-from alone import CREATED, NEXT, WRITTEN, init, keyturn, told
+from alone import CREATED, HOOKS, NEXT, SWITCH_ON, WRITTEN, init, keyturn, told
 from kit import Ran, Repo
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def test_folder_is_named_from_where_the_person_is(repo: Repo, monkeypatch: pytes
     assert ran == Ran(
         0,
         CREATED,
-        f"{made}keyturn: {NEXT} keyturn --root mine render --new-identity\n",
+        f"{made}{SWITCH_ON}keyturn: {NEXT} keyturn --root mine render --new-identity\n",
     )
     assert Repo(repo.root / "mine").files() == WRITTEN
 
@@ -119,7 +119,9 @@ def test_subfolder_of_a_repository_says_where_it_is(repo: Repo, name: str) -> No
 
     ran = init(folder)
 
-    assert ran == Ran(0, CREATED, told(folder, repository=False))
+    up = "../" * (name.count("/") + 1)
+    created = f"{CREATED}created {up}{HOOKS}\n".replace(f"created {HOOKS}\n", "", 1)
+    assert ran == Ran(0, created, told(folder, repository=False))
     assert not (folder / ".git").exists()
     rendered = rig.command(folder, "render", "--new-identity", "lab-ipsec")
     assert (rendered.code, "gitops" in rendered.err) == (0, False), rendered.err
@@ -156,7 +158,7 @@ def test_second_run_creates_nothing(repo: Repo) -> None:
 
     ran = init(repo.root)
 
-    assert ran == Ran(0, "", told(repo.root, repository=False))
+    assert ran == Ran(0, "", told(repo.root, repository=False, hooks=False))
     assert rig.standing(repo.root) == before
 
 
@@ -174,7 +176,7 @@ def test_what_a_killed_run_did_not_write_is_written_by_the_next(repo: Repo, fold
     ran = init(there.root)
 
     created = "created README.md\ncreated environments/production.yaml\n"
-    assert ran == Ran(0, created, told(there.root, repository=False))
+    assert ran == Ran(0, created, told(there.root, repository=False, hooks=False))
     assert (there.files(), leftover.exists()) == (whole, False)
     assert rig.standing(there.root / "environments" / "groups") == before
 

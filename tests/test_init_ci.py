@@ -1,4 +1,7 @@
-"""`keyturn init --ci`: where a workflow is written, what stands in it, and that its commands rotate what is due."""
+"""`keyturn init --ci`: where workflows are written, what stands in the one that rotates, and that it does.
+
+The one that validates is in test_init_gate.py.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,18 @@ import forges
 import pytest
 import rig
 import yaml
-from alone import CREATED, NEXT, WRITTEN, init
+from alone import CREATED, HOOKS, NEXT, SWITCH_ON, WORKFLOWS, WRITTEN, init, workflows
 from forges import Forge
-from kit import PROJECT, Ran, Repo, program
-
-from generator import __version__
+from kit import Ran, Repo, program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FILES: Final = {"github": ".github/workflows/keyturn-rotate.yml", "gitlab": ".gitlab-ci.yml"}
+FILES: Final = {ci: next(iter(paths)) for ci, paths in WORKFLOWS.items()}
 KINDS = pytest.mark.parametrize("ci", FILES)
+EACH = pytest.mark.parametrize(("ci", "path"), [(ci, path) for ci, paths in WORKFLOWS.items() for path in paths])
 PLACES = pytest.mark.parametrize("place", ["", "platform/eu"], ids=["at the top", "in a subfolder"])
+JOBS = ["keyturn-rotate", "keyturn-validate"]
 INSTALL = 'python -m pip install "$KEYTURN"'
 
 
@@ -33,10 +36,8 @@ def token(ci: str) -> str:
     return f"keyturn: read the first lines of {FILES[ci]}: it needs a token of yours\n"
 
 
-def written(ci: str, place: str = ".") -> bytes:
-    """What the file says for a workspace in some folder of its repository."""
-    text = (PROJECT / f"generator/starter/ci/{ci}.yml").read_text("utf-8")
-    return text.replace("@VERSION@", __version__).replace("@PLACE@", place).encode()
+def created(ci: str, up: str = "") -> str:
+    return "".join(f"created {up}{path}\n" for path in WORKFLOWS[ci])
 
 
 def started(repo: Repo, place: str = "") -> Path:
@@ -51,18 +52,18 @@ def started(repo: Repo, place: str = "") -> Path:
 
 
 @KINDS
-def test_empty_folder_gets_a_workspace_and_the_workflow(repo: Repo, ci: str) -> None:
+def test_empty_folder_gets_a_workspace_and_the_workflows(repo: Repo, ci: str) -> None:
     ran = init(repo.root, "--ci", ci)
 
     made = f"keyturn: made a git repository in {repo.root}\n"
-    following = f"keyturn: {NEXT} keyturn --root {repo.root} render --new-identity\n"
-    assert ran == Ran(0, f"{CREATED}created {FILES[ci]}\n", f"{made}{token(ci)}{following}")
-    assert repo.files() == WRITTEN | {FILES[ci]: written(ci)}
+    following = f"{SWITCH_ON}keyturn: {NEXT} keyturn --root {repo.root} render --new-identity\n"
+    assert ran == Ran(0, f"{CREATED}{created(ci)}", f"{made}{token(ci)}{following}")
+    assert repo.files() == WRITTEN | workflows(ci)
 
 
 @KINDS
 @PLACES
-def test_workspace_that_is_there_gets_the_workflow_alone_at_the_top_of_the_repository(
+def test_workspace_that_is_there_gets_the_workflows_alone_at_the_top_of_the_repository(
     repo: Repo, ci: str, place: str
 ) -> None:
     folder = started(repo, place)
@@ -72,19 +73,22 @@ def test_workspace_that_is_there_gets_the_workflow_alone_at_the_top_of_the_repos
 
     ran = init(folder, "--ci", ci)
 
-    assert ran == Ran(0, f"created {'../../' if place else ''}{FILES[ci]}\n", token(ci))
-    assert repo.files() == before | {FILES[ci]: written(ci, place or ".")}
+    assert ran == Ran(0, created(ci, "../../" if place else ""), token(ci))
+    assert repo.files() == before | workflows(ci, place)
 
 
 @KINDS
-def test_empty_subfolder_gets_a_workspace_and_the_repository_the_workflow(repo: Repo, ci: str) -> None:
+def test_empty_subfolder_gets_a_workspace_and_the_repository_the_workflows(repo: Repo, ci: str) -> None:
     repo.init()
 
     ran = init(repo.root / "platform/eu", "--ci", ci)
 
-    assert (ran.code, ran.out) == (0, f"{CREATED}created ../../{FILES[ci]}\n")
-    assert repo.files()[FILES[ci]] == written(ci, "platform/eu")
-    assert sorted(repo.files()) == sorted([FILES[ci], *(f"platform/eu/{path}" for path in WRITTEN)])
+    here = CREATED.replace(f"created {HOOKS}\n", "")
+    assert (ran.code, ran.out) == (0, f"{here}created ../../{HOOKS}\n{created(ci, '../../')}")
+    found = repo.files()
+    assert {path: found[path] for path in WORKFLOWS[ci]} == workflows(ci, "platform/eu")
+    below = [f"platform/eu/{path}" for path in WRITTEN if path != HOOKS]
+    assert sorted(found) == sorted([HOOKS, *WORKFLOWS[ci], *below])
 
 
 @KINDS
@@ -104,30 +108,34 @@ def test_workflows_of_both_forges_stand_beside_each_other(repo: Repo) -> None:
     runs = [init(repo.root, "--ci", ci) for ci in ("github", "gitlab", "github")]
 
     assert [ran.code for ran in runs] == [0, 0, 0]
-    assert repo.files() == WRITTEN | {path: written(ci) for ci, path in FILES.items()}
+    assert repo.files() == WRITTEN | workflows("github") | workflows("gitlab")
 
 
-@KINDS
+@EACH
 @PLACES
 @pytest.mark.parametrize("text", ["on: push\n", ""], ids=["something else", "empty"])
-def test_other_workflow_of_that_name_is_refused_and_untouched(repo: Repo, ci: str, place: str, text: str) -> None:
+def test_other_workflow_of_that_name_is_refused_and_untouched(
+    repo: Repo, ci: str, path: str, place: str, text: str
+) -> None:
     folder = started(repo, place)
-    repo.write(FILES[ci], text)
+    repo.write(path, text)
     before = rig.standing(repo.root)
 
     ran = init(folder, "--ci", ci)
 
-    reason = f"{repo.root / FILES[ci]} is there already, and says something else"
+    reason = f"{repo.root / path} is there already, and says something else"
     hint = f"keyturn init --ci {ci} in an empty folder writes one to copy from"
     assert ran == Ran(3, "", f"keyturn: error: {reason}; {hint}\n")
     assert rig.standing(repo.root) == before
 
 
-@KINDS
+@EACH
 @pytest.mark.parametrize("place", ["", "platform/eu"])
-def test_other_workflow_in_the_way_of_a_new_workspace_leaves_nothing_written(repo: Repo, ci: str, place: str) -> None:
+def test_other_workflow_in_the_way_of_a_new_workspace_leaves_nothing_written(
+    repo: Repo, ci: str, path: str, place: str
+) -> None:
     repo.init()
-    repo.write(FILES[ci], "on: push\n")
+    repo.write(path, "on: push\n")
     before = repo.files()
 
     ran = init(repo.root / place, "--ci", ci)
@@ -148,13 +156,14 @@ def test_workflow_is_not_written_through_a_link(repo: Repo, tmp_path: Path, ci: 
 
 
 @KINDS
-def test_json_names_the_workflow(repo: Repo, ci: str) -> None:
+def test_json_names_the_workflows(repo: Repo, ci: str) -> None:
     folder = started(repo, "platform/eu")
 
     first, second = (init(folder, "--ci", ci, "--output", "json") for _ in range(2))
 
     answers = [json.loads(ran.out) for ran in (first, second)]
-    assert answers == [{"root": str(folder), "created": created} for created in ([f"../../{FILES[ci]}"], [])]
+    paths = [f"../../{path}" for path in WORKFLOWS[ci]]
+    assert answers == [{"root": str(folder), "created": named} for named in (paths, [])]
 
 
 def test_forge_without_a_workflow_is_a_wrong_word(repo: Repo) -> None:
@@ -166,8 +175,8 @@ def test_forge_without_a_workflow_is_a_wrong_word(repo: Repo) -> None:
 # What it says
 
 
-def workflow(ci: str, place: str = ".") -> Any:
-    return yaml.load(written(ci, place), Loader=yaml.BaseLoader)  # noqa: S506 -- it makes strings alone, also of `on`
+def workflow(ci: str) -> Any:
+    return yaml.load(workflows(ci)[FILES[ci]], Loader=yaml.BaseLoader)  # noqa: S506 -- it makes strings alone, also of `on`
 
 
 def test_github_is_given_no_right_and_every_action_by_its_hash() -> None:
@@ -196,7 +205,7 @@ def test_github_runs_on_a_schedule_and_by_hand_with_the_whole_history() -> None:
 
 
 def test_github_says_why_its_own_token_is_not_used() -> None:
-    text = written("github").decode()
+    text = workflows("github")[FILES["github"]].decode()
 
     told = " ".join(line.removeprefix("#").strip() for line in text.partition("\nname:")[0].splitlines())
     assert "pull requests that are made with the workflow's own GITHUB_TOKEN start no workflows" in told
@@ -205,16 +214,17 @@ def test_github_says_why_its_own_token_is_not_used() -> None:
 
 
 def test_gitlab_runs_in_scheduled_pipelines_alone_with_the_whole_history() -> None:
-    (name, job), *others = workflow("gitlab").items()
+    jobs = workflow("gitlab")
 
-    assert (name, others, job["rules"]) == ("keyturn-rotate", [], [{"if": '$CI_PIPELINE_SOURCE == "schedule"'}])
+    job = jobs["keyturn-rotate"]
+    assert (sorted(jobs), job["rules"]) == (JOBS, [{"if": '$CI_PIPELINE_SOURCE == "schedule"'}])
     assert (job["variables"]["GIT_DEPTH"], job["resource_group"]) == ("0", "keyturn-rotate")
-    assert '\n    GIT_DEPTH: "0" ' in written("gitlab").decode()
+    assert workflows("gitlab")[FILES["gitlab"]].count(b'\n    GIT_DEPTH: "0" ') == 2
 
 
 @KINDS
 def test_no_address_holds_a_token(ci: str) -> None:
-    text = written(ci).decode()
+    text = b"".join(workflows(ci).values()).decode()
 
     assert re.findall(r"\S*://\S*@\S*", text) == []
     assert re.findall(r"https?://\S*TOKEN\S*", text) == []
@@ -223,9 +233,9 @@ def test_no_address_holds_a_token(ci: str) -> None:
 # What it runs
 
 
-def commands(ci: str, place: str = ".") -> list[str]:
-    """The scripts of a workflow, each of which has a shell of its own."""
-    (job,) = workflow(ci, place)["jobs"].values() if ci == "github" else workflow(ci, place).values()
+def commands(ci: str) -> list[str]:
+    """The scripts of a job, each of which has a shell of its own."""
+    job = workflow(ci)["jobs"]["rotate"] if ci == "github" else workflow(ci)["keyturn-rotate"]
     return [step["run"] for step in job["steps"] if "run" in step] if ci == "github" else ["\n".join(job["script"])]
 
 
@@ -309,7 +319,7 @@ def test_gitlab_runner_pushes_a_branch_that_opens_its_request(forge: Forge, plac
     runner.git("config", "--unset", "user.name")
     runner.git("config", "--unset", "user.email")
     runner.git("checkout", "-q", "--detach")
-    (job,) = yaml.safe_load(runner.read(FILES["gitlab"])).values()
+    job = yaml.safe_load(runner.read(FILES["gitlab"]))["keyturn-rotate"]
     names = {"CI_SERVER_HOST": "gitlab.example.com", "CI_SERVER_URL": "https://gitlab.example.com"}
     variables = {**names, "CI_PROJECT_PATH": "g/p", "KEYTURN_TOKEN": "t0k3n"}
 

@@ -35,7 +35,7 @@ def test_templates_may_follow_in_a_second_run(repo: Repo) -> None:
     ran = init(repo.root, "--templates")
 
     created = "".join(f"created {path}\n" for path in sorted(TEMPLATES))
-    assert ran == Ran(0, created, told(repo.root, repository=False))
+    assert ran == Ran(0, created, told(repo.root, repository=False, hooks=False))
 
 
 def test_copied_templates_render_the_same_and_a_changed_one_is_used(repo: Repo) -> None:
@@ -117,6 +117,7 @@ def make(folder: Path, *words: str, **variables: str) -> Ran:
         (["render", "ENV=lab-ipsec lab-wireguard"], "render --new-identity lab-ipsec lab-wireguard"),
         (["check"], "render --check"),
         (["check", "ENV=lab-ipsec"], "render --check lab-ipsec"),
+        (["validate"], "validate"),
     ],
 )
 def test_make_calls_the_keyturn_that_is_named(repo: Repo, tmp_path: Path, words: list[str], called: str) -> None:
@@ -158,7 +159,7 @@ def test_make_help_lists_the_targets_and_is_what_make_does(repo: Repo) -> None:
     helped, bare = make(repo.root, "help"), make(repo.root)
 
     targets = [line.split()[0] for line in helped.out.splitlines()]
-    assert (helped.code, targets) == (0, ["help", "render", "rotate", "check"])
+    assert (helped.code, targets) == (0, ["help", "render", "rotate", "check", "validate"])
     assert bare == helped
 
 

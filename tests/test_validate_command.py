@@ -10,7 +10,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import corpus
-import judged
 import pytest
 import rig
 import sealed
@@ -26,16 +25,11 @@ CLEAR_HINT = "take it out; who can read this file has it, so what it opens needs
 SEALED_HINT = "sops encrypt --in-place, or give it another name; what it held is spent"
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return judged.world(tmp_path_factory.mktemp("command"))
-
-
 @pytest.fixture
-def world(made: Path, repo: Repo, home: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
-    copied = judged.copied(made, repo, home)
-    monkeypatch.chdir(repo.root)
-    return copied
+def world(world: Repo, monkeypatch: pytest.MonkeyPatch) -> Repo:
+    """The good repository, where the test stands."""
+    monkeypatch.chdir(world.root)
+    return world
 
 
 @pytest.fixture
@@ -152,6 +146,15 @@ def test_secret_that_is_staged_to_go_is_missed(world: Repo) -> None:
     assert told("--staged") == [(LAB, "missing-secret")]
 
 
+def test_hook_sees_what_the_commit_takes_away_though_it_is_given_no_name_of_it(world: Repo) -> None:
+    world.write("README.md", "other words\n")
+    world.git("add", "README.md")
+    world.git("rm", "-q", LAB)
+
+    assert told("--index", "README.md") == [(LAB, "missing-secret")]
+    assert told("--index") == [(LAB, "missing-secret")]
+
+
 def test_environment_that_is_staged_without_its_tree_is_drift(world: Repo) -> None:
     edit(world, "environments/wg.yaml", "1.16.0", "1.16.19")
     world.git("add", "-A")
@@ -263,6 +266,15 @@ def test_name_that_is_no_utf_8_is_shown(world: Repo) -> None:
 
     assert validate("--no-key").out.startswith("\\xdcff.txt:1:4: error: an IPsec key in clear")
     assert "\\udcff.txt" in validate("--no-key", "--output", "github").out
+
+
+def test_file_that_is_too_long_to_be_looked_through_is_said(world: Repo) -> None:
+    with world.write("large.bin", "").open("wb") as stream:
+        stream.truncate((64 << 20) + 1)
+    world.git("add", "-A")
+
+    assert told() == [("large.bin", "not-searched")]
+    assert told("--staged") == [("large.bin", "not-searched")]
 
 
 def test_many_paths_are_read_in_one_go(world: Repo) -> None:

@@ -25,16 +25,6 @@ LINE = sealed.key().line()
 MATERIAL = sealed.key().material.hex()
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return judged.world(tmp_path_factory.mktemp("keys"))
-
-
-@pytest.fixture
-def world(made: Path, repo: Repo, home: Path) -> Repo:
-    return judged.copied(made, repo, home)
-
-
 def validate(repo: Repo, *words: str) -> Ran:
     return rig.command(repo.root, "validate", "--output", "json", *words)
 
@@ -131,7 +121,7 @@ def test_members_whose_keys_differ_in_a_plus_are_found(world: Repo) -> None:
 def test_file_of_somebody_elses_is_opened_too(world: Repo) -> None:
     edit(world, ".sops.yaml", "creation_rules:\n", "creation_rules:\n  - {path_regex: ^apps/, age: AGE}\n")
     edit(world, ".sops.yaml", "AGE", judged.document(world)["sops"]["age"][0]["recipient"])
-    judged.encrypt(world, "apps/a.yaml", "a: b\n")
+    sealed.encrypt(world, "apps/a.yaml", "a: b\n")
     world.git("add", "-A")
     assert found(world) == []
 

@@ -179,11 +179,6 @@ def test_every_form_compiles_and_is_found_by_its_needles(needle: str) -> None:
 # What somebody did to a good tree.
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return judged.world(tmp_path_factory.mktemp("properties"))
-
-
 def _line(text: str, start: str) -> str:
     return next(line for line in text.splitlines() if line.strip().startswith(start))
 
@@ -238,13 +233,13 @@ MUTATIONS = (_flip, _rename, _swap, _annotate, _move, _beside, _cut_mac, _other_
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(MUTATIONS), st.integers(0, 2**32))
 def test_every_mutation_of_a_good_secret_is_found(
-    world: Path, repo: Repo, home: Path, mutation: Callable[[str, random.Random], str], seed: int
+    good: Path, repo: Repo, home: Path, mutation: Callable[[str, random.Random], str], seed: int
 ) -> None:
     if not (repo.root / LAB).exists():
-        judged.copied(world, repo, home)
-    good = (world / "repo" / LAB).read_text("utf-8")
-    text = mutation(good, random.Random(seed))  # noqa: S311 -- chance that a run can repeat
-    assert text != good
+        judged.copied(good, repo, home)
+    before = (good / "repo" / LAB).read_text("utf-8")
+    text = mutation(before, random.Random(seed))  # noqa: S311 -- chance that a run can repeat
+    assert text != before
     repo.write(LAB, text)
 
     ran = rig.command(repo.root, "validate", str(repo.root / LAB), "--output", "json")

