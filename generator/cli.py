@@ -5,33 +5,40 @@ Commands import what they need when they run, so that --help is quick.
 
 from __future__ import annotations
 
-import logging
+import importlib
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
 from generator import __version__
-from generator.commands import (
-    adopt,
-    completion,
-    engine,
-    init,
-    log,
-    rekey,
-    render,
-    retire,
-    rotate,
-    rules,
-    schema,
-    status,
-    validate,
-)
 from generator.errors import KeyturnError
-from generator.talk import Talk, complain, say
+from generator.talk import PROGRAM, Talk, complain, say
+
+COMMANDS: Final = (
+    *("adopt", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "rules", "schema"),
+    *("status", "validate"),
+)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
+class Commands(click.Group):
+    """Commands by name alone; the module of each is imported once it is asked for, since a hook should be quick."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- Click's contract
+        if cmd_name not in self.commands:
+            return None
+        command = getattr(importlib.import_module(f"generator.commands.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101 -- a module of ours
+        return command
+
+
+@click.group(
+    cls=Commands,
+    commands={name: click.Command(name) for name in COMMANDS},
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=False,
+)
 @click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -47,29 +54,17 @@ def cli(ctx: click.Context, root: Path | None, *, verbose: bool, quiet: bool) ->
     Exit codes: 0 done or clean; 1 differences, findings, or an overdue key; 2 wrong input; 3 a tool is missing or
     failed, or keyturn refuses for safety; 4 a bug; 130 interrupted.
     """
-    logging.basicConfig(format="keyturn: %(message)s", level=logging.INFO if verbose else logging.WARNING, force=True)
-    ctx.obj = Talk(root, quiet)
+    if verbose:
+        from generator import process  # noqa: PLC0415 -- only now: --help is quick
 
-
-cli.add_command(render.render)
-cli.add_command(rotate.rotate)
-cli.add_command(validate.validate)
-cli.add_command(rules.rules)
-cli.add_command(status.status)
-cli.add_command(log.log)
-cli.add_command(adopt.adopt)
-cli.add_command(rekey.rekey)
-cli.add_command(retire.retire)
-cli.add_command(schema.schema)
-cli.add_command(engine.engine)
-cli.add_command(init.init)
-cli.add_command(completion.completion)
+        ctx.with_resource(process.watched(say))
+    ctx.obj = Talk(root, quiet, verbose)
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every way it can end but a bug is told here."""
     try:
-        code = cli.main(arguments, prog_name=completion.PROGRAM, standalone_mode=False)
+        code = cli.main(arguments, prog_name=PROGRAM, standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except click.exceptions.Exit as stop:

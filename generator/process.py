@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import select
 import shlex
@@ -17,11 +16,26 @@ from typing import IO, TYPE_CHECKING, Final
 from generator.errors import ToolError, UnansweredError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
-_log = logging.getLogger("keyturn")  # argv never holds a secret, so it may be told
+_told: Final[list[Callable[[str], None]]] = []
+
+
+@contextlib.contextmanager
+def watched(tell: Callable[[str], None]) -> Iterator[None]:
+    """Have every run of a program told, for as long as the context lasts: argv never holds a secret."""
+    _told.append(tell)
+    try:
+        yield
+    finally:
+        _told.remove(tell)
+
+
+def _log(line: str) -> None:
+    for tell in _told:
+        tell(line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +61,7 @@ def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: bytes 
             stdout, stderr = program.communicate(stdin, timeout=seconds)
     except subprocess.TimeoutExpired:
         raise UnansweredError(f"{argv[0]} did not answer within {seconds:g} s") from None
-    _log.info("ran %s in %.2f s, exit %d", shlex.join(argv), time.monotonic() - start, program.returncode)
+    _log(f"ran {shlex.join(argv)} in {time.monotonic() - start:.2f} s, exit {program.returncode}")
     return Result(program.returncode, stdout, stderr)
 
 
@@ -110,7 +124,7 @@ class Dialogue:
         self._stack = contextlib.ExitStack()
         self._words = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 -- the stack closes it
         self._program = self._stack.enter_context(_started(argv, cwd, env, self._words))
-        _log.info("runs %s", shlex.join(argv))
+        _log(f"runs {shlex.join(argv)}")
 
     def close(self) -> None:
         self._stack.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import re
 import sys
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="Callable[..., object]")
 
+PROGRAM: Final = "keyturn"
 OUTPUT: Final = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to answer."
 )
@@ -60,16 +60,18 @@ def committing(command: C) -> C:
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """What every command is told: where, and with `-q` to leave out the lines that tell what was done."""
+    """What every command is told: where, and with `-q` to leave out the lines that tell what was done, or `-v`."""
 
     root: Path | None
     quiet: bool
+    verbose: bool = False
 
     def find_root(self) -> Path:
         from generator import worktree
 
         root = worktree.find_root(Path.cwd()) if self.root is None else worktree.named_root(self.root.resolve())
-        logging.getLogger("keyturn").info("root: %s", root)
+        if self.verbose:
+            say(f"root: {root}")
         return root
 
     def find_tree(self) -> tuple[Path, bool]:
@@ -112,9 +114,7 @@ class Talk:
         """
         from generator import progress
 
-        shown = (
-            at_terminal(sys.stderr) and not self.quiet and not logging.getLogger("keyturn").isEnabledFor(logging.INFO)
-        )
+        shown = at_terminal(sys.stderr) and not self.quiet and not self.verbose
         return contextlib.closing(progress.Delayed(_bar if shown else None))
 
 

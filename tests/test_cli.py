@@ -14,7 +14,7 @@ import pytest
 import rig
 from kit import PROJECT, WIREGUARD, Ran, Repo, missing, program
 
-from generator import __version__, lock
+from generator import __version__, cli, lock
 
 COMMANDS = [
     *("adopt", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "rules", "schema"),
@@ -317,3 +317,9 @@ def test_unknown_environment_among_many_is_told_in_a_short_line(repo: Repo) -> N
 
     there = ", ".join(f"c{number:02}" for number in range(10))
     assert ran == Ran(2, "", f"keyturn: error: no environment 'zz'; there is {there} and 2 more\n")
+
+
+def test_every_module_of_a_command_is_a_command() -> None:
+    folder = Path(cli.__file__).parent / "commands"
+
+    assert sorted(file.stem for file in folder.glob("[a-z]*.py")) == sorted(cli.COMMANDS)

@@ -102,7 +102,7 @@ def opened(root: Path, options: Options) -> Iterator[Scope]:
 
     Raises InputError where a path is not there, RefusedError where the index is asked for outside git.
     """
-    if git.find(root) is None:
+    if git.directory(root) is None:
         if options.index or options.staged:
             raise RefusedError(f"{root} is in no git repository, and so has no index", hint="leave the flag out")
         yield _on_disk(root, options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import ShellComplete, get_completion_class
 
-PROGRAM = "keyturn"
+from generator.talk import PROGRAM
 
 
 @click.command()
