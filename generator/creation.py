@@ -135,7 +135,7 @@ def _matches(rule: Node, path: str) -> bool:
     pattern = rule.get("path_regex")
     if pattern is None or pattern.value in (None, ""):
         return True
-    reason = "named classes" if re.search(r"\[:\^?\w+:\]", pattern.text) else ""
+    reason = "named classes" if is_gos_own(pattern.text) else ""
     try:
         found = re.search("" if reason else str(pattern.value), path)
     except re.error as error:
@@ -144,6 +144,11 @@ def _matches(rule: Node, path: str) -> bool:
         message = f"path_regex is not understood here: {reason}"
         raise _wrong(pattern, message, "write it without Go's own extensions")
     return found is not None
+
+
+def is_gos_own(regex: str) -> bool:
+    """Whether a regular expression has named classes, which Go knows and Python takes for something else."""
+    return re.search(r"\[:\^?\w+:\]", regex) is not None
 
 
 def _check_selector(rule: Node, encrypted: str) -> None:

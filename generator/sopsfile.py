@@ -111,11 +111,22 @@ def _selector(block: Node | None) -> _Selector | None:
     name, value = next(iter(said.items()), ("unencrypted_suffix", _DEFAULT_SUFFIX))
     if len(said) > 1 or "comment" in name or not isinstance(value, str):
         return None
-    try:
-        pattern = re.compile(rf"{re.escape(value)}\Z" if name.endswith("_suffix") else value)
-    except re.error:
+    if name.endswith("_suffix"):
+        pattern = re.compile(rf"{re.escape(value)}\Z")
+    elif _SLOW.search(value) or len(_REPEATED.findall(value)) > _MOST_REPEATED or creation.is_gos_own(value):
         return None
+    else:
+        try:
+            pattern = re.compile(value)
+        except re.error:
+            return None
     return _Selector(pattern, name.startswith("encrypted"))
+
+
+# A regular expression of a stranger's, for a matcher that goes back: what could take it for ever is not tried.
+_SLOW: Final = re.compile(r"\)[*+?{]")
+_REPEATED: Final = re.compile(r"[*+{]")
+_MOST_REPEATED: Final = 2
 
 
 def _weak(block: Node | None, *, strict: bool) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from typing import TYPE_CHECKING
 
 import corpus
@@ -17,6 +18,8 @@ import sealed
 from judged import LAB, VALUES, edit
 from kit import IPSEC, WIREGUARD
 from test_corpus import found, shows_no_secret, validate
+
+from generator import creation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -247,6 +250,14 @@ CASES: dict[str, tuple[Callable[[Repo], object], list[Found]]] = {
     "a file of a line more": (lambda repo: repo.write(VALUES, repo.read(VALUES) + "a: b\n"), [(VALUES, 26, "drift")]),
     "a missing file": (remove(VALUES), [(VALUES, 0, "drift")]),
     "a foreign file at a path of ours": (write(VALUES, "a: b\n"), [(VALUES, 0, "foreign-file")]),
+    "a link at a path of ours": (
+        both(remove(VALUES), lambda repo: (repo.root / VALUES).symlink_to("/etc/passwd")),
+        [(VALUES, 0, "foreign-file")],
+    ),
+    "a file where a folder of ours should be": (
+        both(lambda repo: shutil.rmtree(repo.root / "clusters/m1/cilium"), write("clusters/m1/cilium", "a: b\n")),
+        [("clusters/m1/cilium", 0, "foreign-file"), ("clusters/m1/cilium/values.yaml", 0, "drift")],
+    ),
     "a foreign file beside ours": (write("clusters/lab/cilium/mine.yaml", "a: b\n"), []),
     "a file of ours too many": (
         lambda repo: repo.write("clusters/lab/cilium/old.yaml", repo.read(VALUES)),
@@ -309,6 +320,13 @@ CASES: dict[str, tuple[Callable[[Repo], object], list[Found]]] = {
         lambda repo: edit(repo, ".sops.yaml", "^clusters/", "^others/"),
         [(".sops.yaml", 0, "sops-rule")] * 3,  # one for each Secret
     ),
+    "a protected environment whose recipient nobody chose": (
+        both(
+            lambda repo: repo.write(".sops.yaml", creation.NEW_IDENTITY + repo.read(".sops.yaml")),
+            lambda repo: repo.environment("lab", f"protected: true\n{IPSEC}"),
+        ),
+        [(".sops.yaml", 0, "sops-rule")],
+    ),
     # SOPS files of others.
     "a file that sops encrypted whole": (selected(), []),
     "a Secret of others with encrypted_regex": (selected("--encrypted-regex", "^(data|stringData)$"), []),
@@ -329,6 +347,16 @@ CASES: dict[str, tuple[Callable[[Repo], object], list[Found]]] = {
             "a: words\nb_secret: hunter2\n", "--encrypted-suffix", "_secret", then=("a: w", "c_secret: x\na: w")
         ),
         [("apps/a.yaml", 1, "clear-value")],
+    ),
+    "values with a selector that Python does not know": (
+        values_file("a: hunter2\n", "--encrypted-regex", "^[[:alpha:]]$", then=("a: ENC", "b: words\na: ENC")),
+        [],
+    ),
+    "values with a selector that could take for ever": (
+        values_file(
+            "aaaa: hunter2\n", "--encrypted-regex", "^(a+)+$", then=("aaaa: ENC", f"{'a' * 40}b: x\naaaa: ENC")
+        ),
+        [],
     ),
     "values with a selector of what stays clear": (
         values_file("a: hunter2\nb: words\n", "--unencrypted-regex", "^b$"),

@@ -52,6 +52,14 @@ def test_exception_takes_a_finding_away_and_is_told_in_every_run(page: Repo) -> 
     assert told.out == f"{PAGE}: exception: spent [clear-key]\n"
 
 
+def test_exception_is_a_notice_on_github(page: Repo) -> None:
+    exempt(page, reason="spent, long ago")
+
+    ran = rig.command(page.root, "validate", "--output", "github")
+
+    assert ran.out == f"::notice file={PAGE},title=keyturn exception of clear-key::spent, long ago\n"
+
+
 def test_exception_is_read_from_where_the_files_are(page: Repo) -> None:
     exempt(page)
     page.write(FILE, "exceptions: []\n")

@@ -99,6 +99,15 @@ def test_key_line_is_right_to_the_last_byte(name: str, world: Repo) -> None:
     assert (path, rule, message[: len(words)]) == (LAB, "key-line", words)
 
 
+def test_secret_without_a_key_line_is_found(world: Repo) -> None:
+    sealed.seal(world, "lab", sealed.clear(sealed.key()).replace("  keys:", "  key:"))
+
+    assert [(rule, message) for _, rule, message in found(world)] == [
+        ("key-line", "the Secret holds no key line once it is decrypted"),
+        ("secret-reference", "the Secret has no data key 'keys'"),
+    ]
+
+
 def test_annotations_that_are_not_true_are_found(world: Repo) -> None:
     seal(world, sealed.key(start=0x21).line())
 

@@ -63,12 +63,10 @@ class Branch:
 def resolve(root: Path, revision: str, store: Objects) -> Branch:
     """Return the branch to compare with.
 
-    Raises InputError where there is no such revision; RefusedError outside git, in a shallow clone, and where the
-    change has no commit in common with it.
+    Raises InputError where there is no such revision; RefusedError in a shallow clone, and where the change has no
+    commit in common with it.
     """
-    repository = git.find(root)
-    if repository is None:
-        raise RefusedError(f"{root} is in no git repository, and --against compares with a commit")
+    repository = git.Repository(root)
     if repository.is_shallow():
         raise RefusedError("this clone is shallow, and --against needs the history", hint=_DEPTH)
     tip, head = repository.commit(revision), repository.commit("HEAD")
