@@ -354,11 +354,16 @@ def test_rotation_that_is_stale_passes_once_it_is_made_anew(world: Repo) -> None
     assert found(world) == []
 
 
-def test_secret_that_was_rewrapped_on_the_branch_makes_a_rotation_stale(world: Repo, home: Path) -> None:
+@pytest.mark.parametrize("merged", [False, True])
+def test_secret_that_was_rewrapped_on_the_branch_makes_a_rotation_stale(
+    world: Repo, home: Path, *, merged: bool
+) -> None:
     turn(world, 2)
     found(world)
 
     def rewrapped() -> None:
+        if merged:
+            world.git("checkout", "change", "--", LAB)
         edit(world, ".sops.yaml", "age: ", f"age: {rig.identity(rig.keyring(home))},")
         turned.commit(world, "recipients", ago=YEAR)
         assert rig.command(world.root, "rekey", "lab", "--base", "main").code == 0

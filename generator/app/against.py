@@ -172,7 +172,7 @@ class _Change:
 
     @functools.cached_property
     def _known(self) -> dict[str, dict[str, str]]:
-        """Secret -> the fingerprints that it has had on the branch, each with the commit that brought it first."""
+        """Secret -> the fingerprints that it had before on the branch, each with the commit that brought it first."""
         paths = [path for path in self._changed if firstkeys.environment(path) is not None]
         tip = self._branch.tip
         versions = history.versions(self._branch.repository.root, tip.oid, paths)
@@ -180,6 +180,9 @@ class _Change:
         for one, data in zip(versions, tip.objects.blobs([one.oid for one in versions], yamlio.MAX_BYTES), strict=True):
             if match := secret.FINGERPRINT.search(data or b""):
                 found.setdefault(one.path, {})[match[1].decode("ascii")] = one.commit
+        for path, prints in found.items():
+            if (now := _held(tip.read(path), path)) is not None:
+                prints.pop(now.told.fingerprint, None)
         return found
 
     def _meshes(self) -> Iterator[Finding]:
