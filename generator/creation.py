@@ -44,10 +44,12 @@ Groups = frozenset[frozenset[Recipient]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The first rule that matches a path, and where it stands."""
+    """The first rule that matches a path, and where it stands; `threshold` is how many groups it takes to read it."""
 
     place: str
     groups: Groups
+    selector: tuple[str, str] | None = None  # its name and what it says
+    threshold: int | None = None
 
 
 def first_config(recipient: str) -> str:
@@ -105,7 +107,9 @@ class Config:
             groups = frozenset(_groups(node))
             if not any(groups):
                 raise _wrong(node, f"the rule for {path} names no recipient", "add one")
-            rule = self._read[node.line] = Rule(_place(node), groups)
+            threshold = node.get("shamir_threshold")
+            number = threshold.value if threshold is not None and isinstance(threshold.value, int) else None
+            rule = self._read[node.line] = Rule(_place(node), groups, selector(node), number)
         return rule
 
     def _matching(self, path: str) -> Node | None:
@@ -149,6 +153,12 @@ def _matches(rule: Node, path: str) -> bool:
 def is_gos_own(regex: str) -> bool:
     """Whether a regular expression has named classes, which Go knows and Python takes for something else."""
     return re.search(r"\[:\^?\w+:\]", regex) is not None
+
+
+def selector(node: Node) -> tuple[str, str] | None:
+    """Return the selector that a rule or a `sops` block has, None where it has none."""
+    said = ((name, node.get(name)) for name in SELECTORS)
+    return next(((name, str(one.value)) for name, one in said if one is not None and one.value), None)
 
 
 def _check_selector(rule: Node, encrypted: str) -> None:

@@ -12,6 +12,7 @@ from generator import tree, yamlio
 from generator.findings import Finding
 from generator.nodes import Node
 from generator.records import Record, ReportedError, members, option, unknown_key
+from generator.redaction import redact_keys
 from generator.shapes import Text, WrongError, described
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Exemption:
     """One finding that may stand: of a rule, in a file as long as its SHA-256 is this one."""
 
     path: str = option(
-        Text(r"(?!/).*[^/]", "the path of a file from the root"), "the file", example="path: docs/page.md"
+        Text(r"(?!/|\./).*[^/]", "the path of a file from the root"), "the file", example="path: docs/page.md"
     )
     rule: str = option(Text(r"[a-z0-9-]+", "the name of a rule"), "the rule", example="rule: clear-key")
     reason: str = option(Text(r".*\S.*", "words"), "why it may stand", example="reason: the lab's example, spent")
@@ -37,7 +38,7 @@ class Exemption:
     node: Node = field(default_factory=lambda: Node(None), compare=False, repr=False)
 
     def as_json(self) -> dict[str, str]:
-        return {"path": self.path, "rule": self.rule, "reason": self.reason, "sha256": self.sha256}
+        return {"path": self.path, "rule": self.rule, "reason": redact_keys(self.reason), "sha256": self.sha256}
 
 
 def load(data: bytes | None, known: Callable[[str], str | None]) -> tuple[list[Exemption], list[Finding]]:

@@ -34,6 +34,24 @@ def location(env: Mapping[str, str], platform: str = sys.platform) -> Path:
     return Path(home) / ".config" / "sops" / "age" / "keys.txt"
 
 
+def recipients(env: Mapping[str, str]) -> frozenset[str] | None:
+    """Return the public halves of the age identities at hand; None where that cannot be told without asking them."""
+    if env.get("SOPS_AGE_KEY_CMD"):
+        return None
+    texts = [env.get("SOPS_AGE_KEY", "")]
+    usual = {name: value for name, value in env.items() if name != "SOPS_AGE_KEY_FILE"}  # sops reads both
+    try:
+        texts += [file.read_text("utf-8") for file in {location(env), location(usual)} if file.exists()]
+    except (ToolError, OSError, UnicodeDecodeError):
+        return None
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    try:
+        made = [pyrage.x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#")]
+    except pyrage.IdentityError:  # of a plugin, or post-quantum
+        return None
+    return frozenset(str(one.to_public()) for one in made)
+
+
 def recipient(file: Path) -> str | None:
     """Return the public half of the first identity in a file, or None where there is no file.
 

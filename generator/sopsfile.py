@@ -6,16 +6,16 @@ Sources: sops' stores/stores.go for the block, sops.go for which values a select
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from generator import creation, manifests
+from generator import creation, manifests, secret
 from generator.nodes import Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from generator.creation import Groups
+    from generator.creation import Rule
     from generator.findings import Finding
 
 _SPENT: Final = "take it out of git; what it held is spent"
@@ -53,9 +53,21 @@ def _block(block: Node) -> Iterator[Finding]:
         for kind in creation.KINDS:
             for one in creation.items(group.get(kind)):
                 enc = one.get("enc")
-                if enc is None or not isinstance(enc.value, str) or not enc.value.strip():
-                    message = f"the data key is not there for a recipient under {kind}"
-                    yield one.finding("sops-block", message, _WRITE)
+                if enc is None or not isinstance(enc.value, str) or not _ENCLOSED[kind].fullmatch(enc.value.strip()):
+                    message = f"the data key for a recipient under {kind} is none that sops would write"
+                    yield (enc or one).finding("sops-block", message, _WRITE)
+
+
+def _armour(name: str) -> re.Pattern[str]:
+    return re.compile(rf"-----BEGIN {name}-----\n[\w+/=\s:.()-]+\n-----END {name}-----")
+
+
+_ENCLOSED: Final = {
+    **dict.fromkeys(creation.KINDS, re.compile(r"[^\s]{20,}")),
+    "age": _armour("AGE ENCRYPTED FILE"),
+    "pgp": _armour("PGP MESSAGE"),
+}
+"""What the data key looks like, by the kind of its recipient."""
 
 
 def _mac(block: Node) -> Iterator[Finding]:
@@ -74,8 +86,8 @@ def _mac(block: Node) -> Iterator[Finding]:
 def _clear(root: Node, selector: _Selector | None) -> Iterator[Finding]:
     """Yield the values in clear: all of a Secret's, and what the file's own selector takes."""
     told: set[int] = set()
-    for secret in manifests.secrets(root):
-        for value in manifests.values(secret):
+    for one in manifests.secrets(root):
+        for value in manifests.values(one):
             told.add(id(value))
             if not manifests.is_sealed(value):
                 yield value.finding("clear-secret", "a value of the Secret is not encrypted", _SPENT)
@@ -107,61 +119,90 @@ class _Selector:
 
 def _selector(block: Node | None) -> _Selector | None:
     """Return a file's selector, None where it cannot be told here which values that takes."""
-    said = {name: node.value for name in creation.SELECTORS if (node := block and block.get(name)) and node.value}
-    name, value = next(iter(said.items()), ("unencrypted_suffix", _DEFAULT_SUFFIX))
-    if len(said) > 1 or "comment" in name or not isinstance(value, str):
+    said = [name for name in creation.SELECTORS if (node := block and block.get(name)) and node.value]
+    name, value = (block and creation.selector(block)) or ("unencrypted_suffix", _DEFAULT_SUFFIX)
+    if len(said) > 1 or "comment" in name:
         return None
     if name.endswith("_suffix"):
-        pattern = re.compile(rf"{re.escape(value)}\Z")
-    elif _SLOW.search(value) or len(_REPEATED.findall(value)) > _MOST_REPEATED or creation.is_gos_own(value):
+        return _Selector(re.compile(rf"{re.escape(value)}\Z"), name.startswith("encrypted"))
+    if _SLOW.search(value) or max(map(len, map(_REPEATED.findall, value.split("|")))) > _MOST_REPEATED:
         return None
-    else:
-        try:
-            pattern = re.compile(value)
-        except re.error:
-            return None
-    return _Selector(pattern, name.startswith("encrypted"))
+    if creation.is_gos_own(value):
+        return None
+    try:
+        return _Selector(re.compile(value), name.startswith("encrypted"))
+    except re.error:
+        return None
 
 
 # A regular expression of a stranger's, for a matcher that goes back: what could take it for ever is not tried.
-_SLOW: Final = re.compile(r"\)[*+?{]")
+_SLOW: Final = re.compile(r"[*+}][^()]*\)[*+{]")
 _REPEATED: Final = re.compile(r"[*+{]")
 _MOST_REPEATED: Final = 2
 
 
 def _weak(block: Node | None, *, strict: bool) -> Iterator[Finding]:
-    """Yield where a value that is added to a Secret later would not be encrypted, or what tells of a key would be."""
-    selector = _selector(block)
-    if block is None or selector is None or not block.value:
+    """Yield where a value that is added to a Secret later would not be encrypted.
+
+    A Secret of keyturn's has the one selector that its rule has, letter by letter.
+    """
+    if block is None or not block.value:
         return
     said = next((node for name in creation.SELECTORS if (node := block.get(name)) is not None), block)
-    if missed := [part for part in manifests.PARTS if not selector.takes(part)]:
-        message = f"the file's selector does not encrypt {' and '.join(missed)} of a Secret"
-        yield said.finding("sops-selector", message, _SELECTOR)
-    elif strict and selector.takes("metadata"):
-        yield said.finding("sops-selector", "the file's selector encrypts what stands in clear in it", _SELECTOR)
-
-
-_SELECTOR: Final = "encrypted_regex: ^(data|stringData)$"
-
-
-def recipients(root: Node, wanted: Groups, place: str) -> Iterator[Finding]:
-    """Yield where others can read a file than its creation rule names; `place` is where that stands."""
-    found = creation.readers(root)
-    if found == wanted:
+    if strict:
+        every = [name for name in creation.SELECTORS if block.get(name) is not None]
+        if every != ["encrypted_regex"] or said.value != secret.ENCRYPTED:
+            yield said.finding("sops-selector", "the file's selector is not the one that keyturn's Secrets have", _ONLY)
         return
+    selector = _selector(block)
+    if selector is None:
+        message = "the file's selector is not understood here, so values in clear may go unseen"
+        yield replace(said.finding("sops-selector", message, _ONLY), level="warning")
+    elif missed := [part for part in manifests.PARTS if not selector.takes(part)]:
+        message = f"the file's selector does not encrypt {' and '.join(missed)} of a Secret"
+        yield said.finding("sops-selector", message, _ONLY)
+
+
+_ONLY: Final = f"encrypted_regex: {secret.ENCRYPTED}"
+
+
+def against(root: Node, rule: Rule, *, strict: bool) -> Iterator[Finding]:
+    """Yield where a file is not what its creation rule asks for: others can read it, or less of it is encrypted.
+
+    The selector of a `strict` one is judged by itself.
+    """
     block = root.get("sops") or root
-    here, there = (frozenset().union(*groups) for groups in (found, wanted))
-    parts = [_listed("also for", here - there), _listed("not for", there - here)]
-    told = ", ".join(part for part in parts if part) or "in other key groups"
-    hint = "keyturn rotate gives a new key to the new recipients, keyturn rekey or sops updatekeys the old one"
-    yield block.finding("sops-recipients", f"the file is not for whom {place} says: {told}", hint, key=True)
+    found = creation.readers(root)
+    if found != rule.groups:
+        here, there = (frozenset().union(*groups) for groups in (found, rule.groups))
+        parts = [_listed("also for", here - there), _listed("not for", there - here)]
+        told = ", ".join(part for part in parts if part) or "in other key groups"
+        hint = "keyturn rotate gives a new key to the new recipients, keyturn rekey or sops updatekeys the old one"
+        yield block.finding("sops-recipients", f"the file is not for whom {rule.place} says: {told}", hint, key=True)
+    threshold = block.get("shamir_threshold")
+    has = threshold.value if threshold is not None and isinstance(threshold.value, int) else 0
+    if rule.threshold is not None and len(found) > 1 and has < rule.threshold:
+        message = f"{has} key groups are enough to read the file, and {rule.place} asks for {rule.threshold}"
+        yield (threshold or block).finding("sops-recipients", message, _WRITE)
+    mine = creation.selector(block)
+    if mine is not None and rule.selector not in (None, mine) and not strict:
+        said = block.get(mine[0]) or block
+        message = f"the file's selector is not the one that {rule.place} has, so what it leaves in clear is another"
+        yield said.finding("sops-selector", message, _WRITE)
 
 
 def _listed(words: str, recipients: frozenset[creation.Recipient]) -> str:
-    names = [f"{kind} {name}" for kind, name in sorted(recipients)]
+    names = [f"{kind} {_shown(name)}" for kind, name in sorted(recipients)]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{words} {', '.join(names[:_SHOWN])}{more}" if names else ""
 
 
+def _shown(name: str) -> str:
+    """Return a recipient that is one by its form; what else stands there may be an identity that somebody pasted."""
+    return name if _PUBLIC.fullmatch(name) else "[redacted]"
+
+
+_PUBLIC: Final = re.compile(
+    r"age1[a-z0-9]+|ssh-[a-z0-9]+ [A-Za-z0-9+/=]+(?: [^\n]*)?|[0-9A-F]{40}|arn:[^\s]+|projects/[^\s]+|https://[^\s?@]+"
+)
 _SHOWN: Final = 3

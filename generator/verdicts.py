@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from generator.redaction import redact_keys
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -40,7 +42,7 @@ def as_json(done: Validated) -> dict[str, Any]:
 def exceptions(done: Validated) -> Iterator[str]:
     """Yield a line for each reviewed exception: they are told in every run."""
     for one in done.exceptions:
-        yield f"{one.path}: exception: {one.reason} [{one.rule}]"
+        yield f"{one.path}: exception: {redact_keys(one.reason)} [{one.rule}]"
 
 
 def closing(done: Validated) -> str:
@@ -62,8 +64,8 @@ def github(done: Validated, place: str) -> Iterator[str]:
         file, title = _value(_from_top(one.path, place)), _value(f"keyturn {one.rule}")
         yield f"::{one.level} file={file}{where},title={title}::{_data(words)}"
     for exempt in done.exceptions:
-        title = _value(f"keyturn exception of {exempt.rule}")
-        yield f"::notice file={_value(_from_top(exempt.path, place))},title={title}::{_data(exempt.reason)}"
+        file, title = _value(_from_top(exempt.path, place)), _value(f"keyturn exception of {exempt.rule}")
+        yield f"::notice file={file},title={title}::{_data(redact_keys(exempt.reason))}"
 
 
 def _data(text: str) -> str:

@@ -57,6 +57,11 @@ SECRETS = (MATERIAL, _hex(36), _hex(16), _hex(32), AGE, AGE_PQ, WIREGUARD, _BODY
 """What no message may ever hold."""
 
 
+def _wrapped(text: str) -> list[str]:
+    """Lines as `base64` writes them."""
+    return [text[start : start + 76] for start in range(0, len(text), 76)]
+
+
 def secret(body: str = "stringData:\n  password: hunter2\n", kind: str = "Secret") -> str:
     return f"apiVersion: v1\nkind: {kind}\nmetadata:\n  name: a\n{body}"
 
@@ -116,6 +121,23 @@ CLEAR: dict[str, Case] = {
     "base64 of more than the key line": one(b64(f"a word\n{KEY}\nanother\n"), (1, "clear-key")),
     "base64 of an age identity": one(f"age.agekey: {b64(AGE)}\n", (1, "clear-identity")),
     "base64 of an SSH key": one(f"identity: {b64(private('OPENSSH'))}\n", (1, "clear-private-key")),
+    "base64 that is wrapped in the middle of a word": one(
+        "\n".join(_wrapped(b64(f"# created: 2026-11-26T12:00:00Z\n# public key: age1{'q' * 58}\n{AGE}\n"))) + "\n",
+        (3, "clear-identity"),
+        path="a.txt",
+    ),
+    "a key line in a table": one(f"| `{GCM}` | `{MATERIAL}` | 128 |\n", (1, "clear-key"), path="a.md"),
+    "a key line as a list": one(f"- 3+\n- {GCM}\n- {MATERIAL}\n- 128\n", (2, "clear-key"), path="a.yaml"),
+    "an SSH key in JSON in JSON": one(
+        json.dumps({"a": json.dumps({"private_key": private("")})}), (1, "clear-private-key"), path="sa.json"
+    ),
+    "an SSH key that a patch takes out": one(
+        "".join(f"-{line}\n" for line in private("RSA").splitlines()), (1, "clear-private-key"), path="a.patch"
+    ),
+    "a PGP key in base64": one(b64(private("PGP")), (1, "clear-private-key")),
+    "a WireGuard key in a block": one(f"privateKey: |\n  {WIREGUARD}\n", (1, "clear-wireguard-key"), path="a.yaml"),
+    "a WireGuard key in Terraform": one(f'  private_key = "{WIREGUARD}"\n', (1, "clear-wireguard-key"), path="a.tf"),
+    "a WireGuard key of UCI": one(f"option private_key '{WIREGUARD}'\n", (1, "clear-wireguard-key")),
     "an age identity": one(f"# created: 2026-01-01\n{AGE}\n", (2, "clear-identity"), path="keys.txt"),
     "a post-quantum age identity": one(f"{AGE_PQ}\n", (1, "clear-identity"), path="keys.txt"),
     "an age identity in a shell command": one(f"export SOPS_AGE_KEY={AGE}\n", (1, "clear-identity")),
@@ -207,11 +229,60 @@ SECRET_FILES: dict[str, Case] = {
     "a Secret in a backup": one(secret(), (1, "clear-secret"), path="a.yaml.bak"),
     "a patch of a Secret": one("kind: Secret\nstringData:\n  a: hunter2\n", (1, "clear-secret"), path="patch.yaml"),
     "a Secret with a number": one(secret("stringData:\n  pin: 4711\n"), (1, "clear-secret"), path="a.yaml"),
+    "a Secret in UTF-16, as PowerShell writes it": one(secret().encode("utf-16"), (1, "clear-secret"), path="a.yaml"),
+    "a Secret in JSON with an emoji": one(
+        json.dumps({"apiVersion": "v1", "kind": "Secret", "stringData": {"a": "hunter2 \U0001f600"}}),
+        (1, "clear-secret"),
+        path="a.json",
+    ),
+    "a Secret in JSON lines": one(
+        "".join(
+            json.dumps({"apiVersion": "v1", "kind": kind, "data": {"a": "YQ=="}}) + "\n" for kind in ("X", "Secret")
+        ),
+        (1, "clear-secret"),
+        path="a.json",
+    ),
+    "a Secret in JSON of more than 1 MiB": one(
+        json.dumps([{"a": "x" * (1 << 20)}, {"kind": "Secret", "data": {"a": "YQ=="}}]),
+        (1, "clear-secret"),
+        path="a.json",
+    ),
+    "a SecretList": one(
+        "apiVersion: v1\nkind: SecretList\nitems:\n- data: {a: YQ==}\n", (4, "clear-secret"), path="a.yaml"
+    ),
+    "a Secret that begins with its type": one(
+        "type: Opaque\nkind: Secret\nstringData: {a: hunter2}\n", (1, "clear-secret"), path="dump"
+    ),
+    "a Secret with a key twice": one(secret("data: {}\ndata: {a: YQ==}\n"), (6, "not-searched"), path="a.yaml"),
+    "a Secret with a kind twice": one(
+        "kind: ConfigMap\nkind: Secret\ndata: {a: YQ==}\n", (2, "not-searched"), path="a.yaml"
+    ),
+    "a Secret with a merge key": one(
+        "kind: Secret\nx: &x {a: hunter2}\nstringData: {<<: *x}\n", (3, "not-searched"), path="a.yaml"
+    ),
+    "a Secret in conflict": one(
+        secret("stringData:\n<<<<<<< HEAD\n  a: hunter2\n=======\n  a: b\n>>>>>>> x\n"),
+        (7, "clear-secret"),
+        path="a.yaml",
+    ),
+    "a chart's template with a value in clear": one(
+        "kind: Secret\nmetadata: {name: {{ .Values.name }}}\nstringData:\n  a: hunter2\n",
+        (4, "clear-secret"),
+        path="templates/secret.yaml",
+    ),
+    "a value that only looks filled in": one(
+        secret('stringData:\n  a: "<hunter2>"\n'), (1, "clear-secret"), path="a.yaml"
+    ),
+    "a default that is filled in": one(secret("stringData:\n  a: ${A:-hunter2}\n"), (1, "clear-secret"), path="a.yaml"),
+    "a SOPS file in name, with a comment about sops": one(
+        "a: hunter2 # encrypt with sops: later\n", (0, "not-encrypted"), path="x.SOPS.yaml"
+    ),
+    "a SOPS file that is no YAML": one("a: [\nsops:\n", (0, "not-encrypted"), (3, "yaml-syntax"), path="x.sops.yaml"),
     "a file that is called a SOPS file": one("a: hunter2\n", (0, "not-encrypted"), path="values.sops.yaml"),
     "a variable file that is called a SOPS file": one("A=hunter2\n", (0, "not-encrypted"), path="x.sops.env"),
     "a Secret that is called a SOPS file": one(secret(), (0, "not-encrypted"), (1, "clear-secret"), path="a.sops.yaml"),
     "a file whose nodes nobody can count": one(
-        "kind: Secret\ndata: [" + "x," * 100_001 + "]\n", (1, "not-searched"), path="a.yaml"
+        "kind: Secret\ndata: [" + "x," * 100_001 + "]\n", (2, "not-searched"), path="a.yaml"
     ),
 }
 
@@ -231,6 +302,7 @@ GOOD: dict[str, Case] = {
         "What starts with -----BEGIN OPENSSH PRIVATE" + " KEY----- is one, and so on and so forth.\n"
     ),
     "a private key's header in code": one('HEADER = b"-----BEGIN RSA PRIVATE' + ' KEY-----"\nother = 1\n'),
+    "a private key that somebody is to fill in": one("-----BEGIN PRIVATE" + " KEY-----\nyour key\n"),
     "a private key left out": one("-----BEGIN PRIVATE" + " KEY-----\n...\n-----END PRIVATE" + " KEY-----\n"),
     "a public key": one(f"-----BEGIN PUBLIC KEY-----\n{_BODY}\n-----END PUBLIC KEY-----\n"),
     "a certificate": one(f"-----BEGIN CERTIFICATE-----\n{_BODY}\n-----END CERTIFICATE-----\n"),
@@ -254,6 +326,10 @@ GOOD: dict[str, Case] = {
     "a ConfigMap that speaks of a Secret": one(CONFIG_MAP, path="a.yaml"),
     "YAML that cannot be read": one("a: [\n", path="a.yaml"),
     "JSON that cannot be read": one('{"kind": "Secret", ', path="a.json"),
+    "a large description of an API": one(
+        json.dumps({"a": "x" * (1 << 20), "b": {"kind": "Secret", "version": "v1"}, "data": {"type": "object"}}),
+        path="a.json",
+    ),
     "prose about kind: Secret": one("A manifest with kind: Secret and data: {a: b} is one.\n", path="README.md"),
     "YAML with tags and merge keys": one(
         "Resources:\n  A: !Ref B\n  C: {<<: *x, kind: Secret}\n".replace("*x", "{a: b}"), path="cf.yaml"

@@ -154,7 +154,10 @@ CASES: dict[str, tuple[Callable[[Repo], object], list[Found]]] = {
             (S, 20, "sops-mac"),
         ],
     ),
-    "a second document behind an encrypted one": (two_documents, [("apps/a.yaml", 23, "clear-secret")]),
+    "a second document behind an encrypted one": (
+        two_documents,
+        [("apps/a.yaml", 22, "not-encrypted"), ("apps/a.yaml", 23, "clear-secret")],
+    ),
     "a Secret in a file called yml": (write("x.yml", corpus.secret()), [("x.yml", 1, "clear-secret")]),
     "a Secret for the wrong recipients": (resealed, [(S, 19, "sops-recipients")]),
     "a Secret in a List beside the tree": (
@@ -192,6 +195,31 @@ CASES: dict[str, tuple[Callable[[Repo], object], list[Found]]] = {
     "no data key for a recipient": (
         lambda repo: repo.write(S, repo.read(S).replace("          enc: |", "          enk: |")),
         [(S, 21, "sops-block")],
+    ),
+    "a data key that is none": (
+        lambda repo: repo.write(S, re.sub(r"enc: \|\n(?: {12}[^\n]*\n)+", "enc: foo\n", repo.read(S))),
+        [(S, 22, "sops-block")],
+    ),
+    "two selectors": (
+        secret("    encrypted_regex:", "    unencrypted_suffix: _x\n    encrypted_regex:"),
+        [(S, 33, "sops-selector")],
+    ),
+    "a selector that is weaker in disguise": (
+        secret("^(data|stringData)$", "^(.*keys.*|stringD.*)$"),
+        [(S, 32, "sops-selector")],
+    ),
+    "a selector by comments": (
+        lambda repo: repo.write(S, repo.read(S).replace("encrypted_regex:", "encrypted_comment_regex:")),
+        [(S, 32, "sops-selector")],
+    ),
+    "what kubectl applied, in clear": (
+        secret(
+            "        keyturn/created",
+            "        kubectl.kubernetes.io/last-applied-configuration: "
+            + json.dumps(json.dumps({"kind": "Secret", "stringData": {"a": "hunter2"}}))
+            + "\n        keyturn/created",
+        ),
+        [(S, 13, "clear-secret")],
     ),
     "no recipient": (
         lambda repo: repo.write(S, repo.read(S).replace("    age:\n", "    other:\n")),
@@ -347,6 +375,20 @@ CASES: dict[str, tuple[Callable[[Repo], object], list[Found]]] = {
             "a: words\nb_secret: hunter2\n", "--encrypted-suffix", "_secret", then=("a: w", "c_secret: x\na: w")
         ),
         [("apps/a.yaml", 1, "clear-value")],
+    ),
+    "a selector that is not the rule's": (
+        both(
+            selected("--encrypted-regex", "^(data|stringData)$"),
+            lambda repo: edit(repo, ".sops.yaml", "path_regex: ^apps/,", "path_regex: ^apps/, encrypted_regex: ^.*$,"),
+        ),
+        [("apps/a.yaml", 20, "sops-selector")],
+    ),
+    "rules of others that are not understood here": (
+        both(
+            selected("--encrypted-regex", "^(data|stringData)$"),
+            lambda repo: edit(repo, ".sops.yaml", "path_regex: ^apps/", "path_regex: '^[[:alpha:]]+/'"),
+        ),
+        [(".sops.yaml", 2, "sops-rule"), (".sops.yaml", 2, "sops-rule")],
     ),
     "values with a selector that Python does not know": (
         values_file("a: hunter2\n", "--encrypted-regex", "^[[:alpha:]]$", then=("a: ENC", "b: words\na: ENC")),

@@ -91,7 +91,7 @@ def flux(tree: Path) -> dict[str, Object]:
 def clear_part(text: str) -> str:
     """A Secret without its ciphertext, the `sops` block, and what chance and the clock put in."""
     text = text[: text.index("\nsops:\n") + 1]
-    text = re.sub(r"ENC\[AES256_GCM,data:[^]]+,type:str\]", "<ciphertext>", text)
+    text = re.sub(r"ENC\[AES256_GCM,data:[^]]+,type:str\]", "<CIPHERTEXT>", text)
     text = re.sub(r"fingerprint: sha256:[0-9a-f]{32}\n", "fingerprint: <fingerprint>\n", text)
     return re.sub(r'created: "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"', "created: <time>", text)
 

@@ -149,6 +149,51 @@ def test_without_a_key_it_says_what_was_not_checked(world: Repo, home: Path) -> 
     assert "keyturn: no private key at hand reads 3 of 3 SOPS files: their MAC was not checked\n" in ran.err
 
 
+def _enclosed(text: str) -> str:
+    """The data key of the one recipient."""
+    return text.partition("enc: |")[2].partition("lastmodified")[0]
+
+
+def test_file_that_does_not_open_hides_no_other(world: Repo) -> None:
+    """Recipients alone do not tell that no key at hand opens a file."""
+    stranger = _enclosed(world.read(LAB))
+    for name in ("m1", "m2"):
+        data = world.read(sealed.path(name))
+        world.write(sealed.path(name), data.replace(_enclosed(data), stranger))
+    world.write(LAB, TAMPERED["the type"](world.read(LAB)))
+
+    assert [(path, rule) for path, rule, _ in found(world)] == [
+        (LAB, "tampered"),
+        (sealed.path("m1"), "tampered"),
+        (M2, "tampered"),
+    ]
+
+
+def test_file_for_an_identity_at_hand_that_does_not_open_is_found(world: Repo, home: Path) -> None:
+    public = judged.document(world)["sops"]["age"][0]["recipient"]
+    other = rig.identity(home / "other")
+    config = world.read(".sops.yaml")
+    world.write(".sops.yaml", config.replace(public, other))
+    sealed.seal(world, "lab", sealed.clear(sealed.key()))
+    world.write(LAB, world.read(LAB).replace(other, public))
+    world.write(".sops.yaml", config)
+
+    assert found(world) == [(LAB, "tampered", "is for an age identity at hand, and that does not open it")]
+
+
+def test_without_an_identity_no_sops_is_run(
+    world: Repo, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged.keyless(home)
+    rig.identity(rig.keyring(home))  # one that reads none of them
+    rig.script(tmp_path / "bin", "sops", f'[ "$1" = --version ] && echo "sops 3.11.0" || touch {tmp_path}/ran\n')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+    ran = rig.command(world.root, "validate")
+
+    assert (ran.code, "reads 3 of 3 SOPS files" in ran.err, (tmp_path / "ran").exists()) == (0, True, False)
+
+
 @pytest.mark.parametrize("words", [("--no-key",), ("--index",), ("--drift",)])
 def test_keys_are_left_alone_where_that_is_asked_for(world: Repo, words: tuple[str, ...]) -> None:
     world.write(LAB, TAMPERED["a byte of the MAC"](world.read(LAB)))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from generator import creation, firstkeys, git, keys, secret, sops, yamlio
+from generator import creation, firstkeys, git, identity, keys, secret, sops, yamlio
 from generator.errors import InputError, RefusedError, ToolError, UnansweredError
 from generator.findings import Finding
 
@@ -36,7 +38,7 @@ class Proof:
 
     def __init__(self, root: Path, view: View, look: Look, jobs: int) -> None:
         self._root, self._view, self._look, self._jobs = root, view, look, jobs
-        self._shut: set[Groups] = set()  # whom no private key at hand belongs to
+        self._at_hand = identity.recipients(os.environ)
         self.notes: list[str] = []
         self.has_opened = False
 
@@ -68,23 +70,35 @@ class Proof:
 
     def _open(self, gate: sops.Sops, path: str, data: bytes) -> _Opened:
         root = yamlio.read(data, path)[0]
-        readers: Groups = creation.readers(root) if root is not None else frozenset()
-        if readers in self._shut:
+        readers = _all(creation.readers(root)) if root is not None else frozenset()
+        if self._is_for_others(readers):
             return _Opened(path, [], is_shut=True)
+        ours = firstkeys.environment(path) is not None
+        hint = secret.RESTORE if ours else "bring back what sops wrote"
         try:
             clear = gate.decrypt(self._root / path, data)
         except RefusedError:
             message = "was changed after sops encrypted it: its MAC or a value does not fit"
-            return _Opened(path, [Finding(path, 0, 0, "tampered", "error", message, secret.RESTORE)])
+            return _Opened(path, [Finding(path, 0, 0, "tampered", "error", message, hint)])
         except UnansweredError:
             raise
         except ToolError as error:
             message = f"sops cannot read it: {error.message.partition(': ')[2]}"
-            return _Opened(path, [Finding(path, 0, 0, "tampered", "error", message, secret.RESTORE)])
+            return _Opened(path, [Finding(path, 0, 0, "tampered", "error", message, hint)])
+        if clear is None and any(("age", public) in readers for public in self._at_hand or ()):
+            message = "is for an age identity at hand, and that does not open it"
+            return _Opened(path, [Finding(path, 0, 0, "tampered", "error", message, hint)])
         if clear is None:
-            self._shut.add(readers)
             return _Opened(path, [], is_shut=True)
         return _read(clear, path) if firstkeys.environment(path) else _Opened(path, [])
+
+    def _is_for_others(self, readers: frozenset[creation.Recipient]) -> bool:
+        """Whether no identity at hand can open a file, without trying: only where that is plain from public keys."""
+        if self._at_hand is None or not readers:
+            return False
+        return all(kind == "age" and _NATIVE.fullmatch(name) for kind, name in readers) and not any(
+            ("age", public) in readers for public in self._at_hand
+        )
 
     def _meshes(self, found: dict[str, Key]) -> Iterator[Finding]:
         """Yield the members of a mesh whose key is not the others'; the annotations may all say the same."""
@@ -117,6 +131,9 @@ class Proof:
                     )
                     hint = "give each cluster an identity of its own, then keyturn rotate"
                     yield Finding(firstkeys.path(one.name), 0, 0, "protected-readers", "warning", message, hint)
+
+
+_NATIVE: Final = re.compile(r"age1[02-9ac-hj-np-z]{58}")  # X25519, of no plugin
 
 
 def _reads(other: Environment, one: Environment, readers: dict[str, frozenset[creation.Recipient]]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from generator import tree
@@ -11,11 +11,12 @@ from generator.app import scope
 from generator.app.looking import Look
 from generator.errors import RefusedError
 from generator.findings import Finding, tidy
+from generator.redaction import redact_keys
 from generator.verdicts import Validated
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -62,7 +63,7 @@ class _Run:
         data = self.scope.view.read(tree.EXEMPTIONS)
         if data is None:
             look, found = self._findings([])
-            return Validated(tidy(found), [], [*self.notes, *look.notes], look.files)
+            return Validated(_shown(found), [], [*self.notes, *look.notes], look.files)
         from generator import exemptions, rules  # noqa: PLC0415 -- most repositories have no exceptions
 
         exempt, wrong = exemptions.load(data, rules.refuse_exception)
@@ -71,7 +72,7 @@ class _Run:
         tiers = {name: rule.tier for name, rule in rules.RULES.items()}
         seen = [one for one in exempt if self._is_judged(one, tiers[one.rule])]
         idle = exemptions.idle(seen, sifted.used, self._digest)
-        return Validated(tidy([*sifted.findings, *idle]), exempt, [*self.notes, *look.notes], look.files)
+        return Validated(_shown([*sifted.findings, *idle]), exempt, [*self.notes, *look.notes], look.files)
 
     def _findings(self, exempt: list[Exemption]) -> tuple[Look, list[Finding]]:
         """Return what every tier that was asked for finds."""
@@ -122,3 +123,8 @@ class _Run:
         """Whether this run could have found what an exception exempts."""
         looked = self.scope.whole or one.path in self.scope.paths
         return looked and tier in self.tiers and not self.options.scope.drift
+
+
+def _shown(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings to be told, in order: whatever they quote, no key is in their words."""
+    return tidy(replace(one, message=redact_keys(one.message), hint=redact_keys(one.hint)) for one in findings)
