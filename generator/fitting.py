@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from generator import creation, firstkeys, keys, manifests, secret
+from generator.cilium import SECRET_KEY
 from generator.errors import InputError, RefusedError
 from generator.findings import Finding
 from generator.nodes import Node
@@ -56,7 +57,21 @@ def strictly(node: Node, environment: Environment) -> Iterator[Finding]:
         if told.previous is not None and keys.next_id(told.previous) != told.key_id:
             message = f"the Secret's key id is {told.key_id}, and does not follow its keyturn/previous-key-id"
             yield _annotations(node, message)
+        yield from _length(node, told)
+    kind = node.get("type")
+    if kind is not None and kind.value != "Opaque":
+        yield kind.finding("secret-reference", "the Secret's type is not Opaque", secret.RESTORE)
     yield from _unguarded(node)
+
+
+def _length(node: Node, told: secret.Told) -> Iterator[Finding]:
+    """Yield where a ciphertext is not as long as the key line that the annotations tell of: sops adds nothing."""
+    used = told.algorithm
+    lines = {len(keys.Key(told.key_id, used, bytes(used.length), plus).line()) for plus in (True, False)}
+    has = manifests.length(node.get(f"stringData.{SECRET_KEY}"))
+    if has is not None and has not in lines:
+        message = f"the ciphertext is of {has} bytes, and the key that the annotations tell of has {max(lines)}"
+        yield _annotations(node, message)
 
 
 def _misnamed(node: Node) -> Iterator[Finding]:

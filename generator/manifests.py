@@ -219,6 +219,14 @@ def is_sealed(value: Node) -> bool:
     return isinstance(value.value, str) and _SEALED.fullmatch(value.value) is not None
 
 
+def length(value: Node | None) -> int | None:
+    """Return how many bytes a ciphertext of sops' stands for, None where it is none: AES-GCM makes nothing longer."""
+    if value is None or not is_sealed(value):
+        return None
+    data = str(value.value).partition("data:")[2].partition(",")[0]
+    return len(data) // 4 * 3 - data.count("=")
+
+
 _FILLED_IN: Final = re.compile(
     r"\$\{[A-Za-z_]\w*\}|\$\([A-Za-z_]\w*\)|<path:[^<>]+>|<[A-Z][A-Z0-9_ -]*>|<your [^<>]+>|\{\{.+\}\}"
 )

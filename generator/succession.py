@@ -46,8 +46,13 @@ class Before:
 def check(name: str, after: Held, before: Before, key_size: int) -> Iterator[Finding]:
     """Yield what forbids one Secret to follow another; `key_size` is the environment's own after the change."""
     old, new = before.held.told, after.told
-    if after.ciphertext == before.held.ciphertext and (old.key_id, old.fingerprint) == (new.key_id, new.fingerprint):
-        return  # other recipients, or other words beside the key
+    same = (old.key_id, old.fingerprint) == (new.key_id, new.fingerprint)
+    if same and after.ciphertext == before.held.ciphertext:
+        if new != old:  # other recipients alone change none of it
+            message = f"what stands in clear beside the key is not what it was{there_of(before.words)}, and the key is"
+            hint = f"git restore --source={before.words} {firstkeys.path(name)}"
+            yield Finding(firstkeys.path(name), 0, 0, "annotations", "error", message, hint)
+        return
     found = next((one for one in _cases(name, after, before) if one.holds), None)
     if found is not None:
         yield Finding(firstkeys.path(name), 0, 0, found.rule, "error", found.message, found.hint)
@@ -167,27 +172,25 @@ _BETWEEN: Final = "until every agent has restarted, nodes with one and the other
 _PLAN: Final = "plan it: agents restart one after the other; protected: true makes this an error"
 
 
-def renamed(old: Environment, new: Environment) -> Iterator[Finding]:
-    """Yield where an environment looks like another that has just gone, and starts with a key of its own."""
-    same = old.cluster_name == new.cluster_name or _alike(old) == _alike(new)
-    if same:
-        message = f"{new.name} looks like {old.name}, which this change takes away, and its key starts anew"
-        hint = (
-            f"if it was renamed: git mv clusters/{old.name} clusters/{new.name} and keep the Secret; "
-            "if not: two changes, one after the other"
-        )
-        yield Finding(firstkeys.path(new.name), 0, 0, "renamed", "error", message, hint)
+def renamed(old: Environment, new: Environment, *, alone: bool) -> Iterator[Finding]:
+    """Yield where an environment may be another that has just gone, and starts with a key of its own.
 
-
-def _alike(environment: Environment) -> tuple[object, ...]:
-    """What a renamed environment keeps."""
-    one = environment
-    return (
-        one.encryption,
-        one.cilium.version,
-        one.cilium.namespace,
-        one.cluster.id,
-        one.cluster.mesh,
-        one.gitops,
-        one.kind,
+    It is an error where it looks like that one; `alone` is whether these two are the only ones that come and go.
+    """
+    alike = old.cluster_name == new.cluster_name or (alone and _identity(old) == _identity(new))
+    words = f"looks like {old.name}" if alike else f"comes as {old.name} goes"
+    level: Level = "error" if alike else "warning"
+    message = f"{new.name} {words}, which this change takes away, and its key starts anew"
+    hint = (
+        f"if it was renamed: git mv clusters/{old.name} clusters/{new.name} and keep the Secret; "
+        "if not: two changes, one after the other"
     )
+    if alike or alone:
+        yield Finding(firstkeys.path(new.name), 0, 0, "renamed", level, message, hint)
+
+
+def _identity(environment: Environment) -> tuple[object, ...]:
+    """What a renamed environment keeps, whatever else is changed with it."""
+    one, gitops = environment, environment.gitops
+    where = (gitops.engine, gitops.repository, gitops.argocd.destination)
+    return one.encryption.type, one.cilium.namespace, one.cluster.id, one.cluster.mesh, where, one.kind

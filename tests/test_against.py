@@ -140,6 +140,10 @@ KEYS: dict[str, tuple[Callable[[Repo], object], list[tuple[str, str]]]] = {
         [(LAB, "same-key")],
     ),
     "the same key, encrypted again": (lambda repo: turned.hold(repo, "lab", sealed.key(1)), [(LAB, "same-id")]),
+    "a date that is moved": (
+        lambda repo: repo.write(LAB, re.sub('created: "20..', 'created: "2030', repo.read(LAB))),
+        [(LAB, "annotations")],
+    ),
     "annotations that turn alone": (
         lambda repo: repo.write(
             LAB,
@@ -316,19 +320,28 @@ def test_renamed_environment_that_starts_anew_is_found(world: Repo) -> None:
     assert found(world) == [(sealed.path("moved"), "renamed")]
 
 
+def test_renamed_environment_with_other_settings_is_found(world: Repo) -> None:
+    move(world, key=False)
+    edit(world, "environments/moved.yaml", "{type: ipsec}", "{type: ipsec, ipsec: {maxKeyAge: 30d}}")
+    rig.command(world.root, "-q", "render")
+
+    assert found(world) == [(sealed.path("moved"), "renamed")]
+    assert validate(world).code == 1
+
+
 def test_renamed_environment_that_keeps_its_key_passes(world: Repo) -> None:
     move(world, key=True)
 
     assert found(world) == []
 
 
-def test_environment_that_goes_beside_another_that_comes_passes(world: Repo) -> None:
+def test_environment_that_goes_as_another_comes_is_a_warning(world: Repo) -> None:
     world.git("rm", "-q", "-r", "environments/lab.yaml", "clusters/lab")
     world.environment("new", IPSEC.replace("1.16.0", "1.18.0") + "gitops: {engine: none}\n")
     turned.hold(world, "new", sealed.key(1, start=0x77))
     rig.command(world.root, "-q", "render")
 
-    assert found(world) == []
+    assert (found(world), validate(world).code) == ([(sealed.path("new"), "renamed")], 0)
 
 
 # What the branch has become since.
@@ -442,6 +455,19 @@ def test_exception_that_a_change_adds_is_a_warning(world: Repo) -> None:
     world.git("checkout", "-q", "-B", "main")
 
     assert (found(world), validate(world).code) == ([], 0)
+
+
+def test_exception_of_a_change_is_not_idle_once_the_change_is_merged(world: Repo) -> None:
+    turn(world, 4)
+    digest = hashlib.sha256((world.root / LAB).read_bytes()).hexdigest()
+    row = f"{{path: {LAB}, rule: key-id, reason: an outage, sha256: {digest}}}"
+    world.write(".keyturn.yaml", f"exceptions:\n- {row}\n")
+    assert found(world) == [(".keyturn.yaml", "new-exception")]
+
+    world.git("checkout", "-q", "-B", "main")
+    world.git("checkout", "-q", "-B", "change")
+
+    assert found(world) == []
 
 
 # Where it cannot be told.

@@ -263,9 +263,12 @@ CASES: dict[str, tuple[Callable[[Repo], object], list[Found]]] = {
             secret(": rfc4106(gcm(aes))", ": hmac(sha256) cbc(aes)"),
             secret("keyturn/icv-bits", "keyturn/auth-bits"),
         ),
-        [(S, 0, "other-algorithm")],
+        [(S, 0, "other-algorithm"), (S, 2, "annotations")],
     ),
-    "another size": (secret('key-bits: "128"', 'key-bits: "256"'), [(S, 0, "other-algorithm")]),
+    "another size": (
+        secret('key-bits: "128"', 'key-bits: "256"'),
+        [(S, 0, "other-algorithm"), (S, 2, "annotations")],
+    ),
     "a size that is none": (secret('key-bits: "128"', 'key-bits: "129"'), [(S, 2, "annotations")]),
     "a previous key id that it does not follow": (
         secret("        keyturn/created", '        keyturn/previous-key-id: "7"\n        keyturn/created'),

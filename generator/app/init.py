@@ -102,7 +102,7 @@ def _hooks(place: str) -> dict[str, bytes]:
     root, folder = (f"--root {place} ", f"{place}/") if place else ("", "")
     entry = f"\n#         entry: keyturn {root}validate --index" if place else ""
     words = {"ROOT": root, "FOLDER": folder, "FILES": folder.replace(".", r"\.")}
-    words |= {"VALIDATE": entry, "RENDER": f"{entry} --drift" if place else ""}
+    words |= {"VALIDATE": entry and f"{entry} --deleted", "RENDER": entry and f"{entry} --drift"}
     return {HOOKS: _filled("pre-commit-config.yaml", words)}
 
 

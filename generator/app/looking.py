@@ -90,7 +90,7 @@ class Look:
             self.files += path in searched
             if data is None:
                 message = f"has more than {_MEGABYTES} MiB, and was not looked through"
-                yield Finding(path, 0, 0, "not-searched", "error", message, "keep it somewhere else")
+                yield Finding(path, 0, 0, "not-searched", "warning", message, "keep it somewhere else")
                 continue
             if path in searched:
                 yield from self._content(path, data)

@@ -30,6 +30,7 @@ class Options:
     index: bool = False
     staged: bool = False
     drift: bool = False  # nothing but whether the tree is what the environments render
+    deleted: bool = False  # with `index`: also what the commit would take away, and without paths that alone
 
 
 @dataclass(slots=True)
@@ -112,10 +113,10 @@ def opened(root: Path, options: Options) -> Iterator[Scope]:
 
 
 def _staged(root: Path, store: Objects, options: Options) -> Scope:
-    """Look at the index: what is staged, or what was named, and then also what the commit would take away."""
+    """Look at the index: what is staged, or what was named."""
     asked = [] if options.drift else _relative(root, options.paths)
-    whole = not asked and not options.staged
-    changed = [] if whole else tracked.staged(root, gone=not options.staged)
+    whole = not (asked or options.staged or options.deleted)
+    changed = tracked.staged(root, gone=not options.staged) if options.staged or options.deleted else []
     if asked and options.staged:
         changed = [path for path in changed if _below(path, asked)]
     wanted = sorted({*changed, *([] if options.staged else asked)})

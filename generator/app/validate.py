@@ -58,6 +58,7 @@ class _Run:
     tiers: set[Tier] = field(default_factory=lambda: {"file", "tree"})
     notes: list[str] = field(default_factory=list)
     digests: dict[str, str | None] = field(default_factory=dict)
+    new: list[Exemption] = field(default_factory=list)  # exceptions that the change adds
 
     def run(self) -> Validated:
         data = self.scope.view.read(tree.EXEMPTIONS)
@@ -89,7 +90,11 @@ class _Run:
             raise RefusedError(f"{self.root} is in no git repository, and --against compares with a commit")
         branch = against.resolve(self.root, self.options.against, self.scope.store)
         yield from against.check(branch, self.scope.view, self.options.now(), staged=self.scope.index)
-        yield from against.new_exceptions(branch, exempt)
+        self.new = against.new_exceptions(branch, exempt) if exempt else []
+        if self.new:
+            from generator import exemptions  # noqa: PLC0415 -- likewise
+
+            yield from exemptions.added(self.new)
 
     def _keys(self, look: Look) -> Iterator[Finding]:
         """Prove what a private key at hand can; not in a hook, which asks for no passphrase and waits for no KMS."""
@@ -122,7 +127,8 @@ class _Run:
     def _is_judged(self, one: Exemption, tier: Tier) -> bool:
         """Whether this run could have found what an exception exempts."""
         looked = self.scope.whole or one.path in self.scope.paths
-        return looked and tier in self.tiers and not self.options.scope.drift
+        is_new = tier != "change" or one in self.new  # what a change was excepted for has passed once it is merged
+        return looked and is_new and tier in self.tiers and not self.options.scope.drift
 
 
 def _shown(findings: Iterable[Finding]) -> list[Finding]:

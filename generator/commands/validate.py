@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from generator.app.charting import Charts
+    from generator.app.scope import Options
     from generator.verdicts import Validated
 
 
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path())
 @click.option("--index", is_flag=True, help="Read files from git's index, as a commit would have them.")
+@click.option(
+    "--deleted", is_flag=True, help="With --index: also at what the commit takes away; without PATH at that alone."
+)
 @click.option("--staged", is_flag=True, help="Look at what is staged.")
 @click.option("--against", metavar="REV", help="Compare with a branch: the merge gate.")
 @click.option(
@@ -50,6 +54,7 @@ def validate(  # noqa: PLR0913 -- one a flag
     jobs: int | None,
     *,
     index: bool,
+    deleted: bool,
     staged: bool,
     pull_chart: bool,
     drift: bool,
@@ -64,12 +69,12 @@ def validate(  # noqa: PLR0913 -- one a flag
     from generator.app import scope
     from generator.app import validate as app
 
-    _refuse(ctx, paths, {"--index": index, "--staged": staged, "--drift": drift}, chart, pull_chart=pull_chart)
+    wanted = scope.Options(paths, index, staged, drift, deleted)
+    _refuse(ctx, wanted, chart, pull_chart=pull_chart)
     talk: Talk = ctx.obj
     root, has_environments = talk.find_tree()
     if not has_environments and not talk.quiet:
         say("no environments/ here: the rules for any file are used, and none about environments")
-    wanted = scope.Options(paths, index, staged, drift)
     charts = _charts(chart) if chart is not None or pull_chart else None
     options = app.Options(wanted, lambda: datetime.now(UTC), against, charts, no_key, jobs or os.cpu_count() or 1)
     done = app.validate(root, options)
@@ -78,16 +83,16 @@ def validate(  # noqa: PLR0913 -- one a flag
         ctx.exit(1)
 
 
-def _refuse(
-    ctx: click.Context, paths: tuple[str, ...], flags: dict[str, bool], chart: Path | None, *, pull_chart: bool
-) -> None:
+def _refuse(ctx: click.Context, wanted: Options, chart: Path | None, *, pull_chart: bool) -> None:
     """Raise UsageError where words contradict each other."""
     if chart is not None and pull_chart:
         raise click.UsageError("--chart and --pull-chart both say which chart", ctx)
-    if flags["--index"] and flags["--staged"]:
+    if wanted.index and wanted.staged:
         raise click.UsageError("--index reads the paths that are given, --staged those that are staged: say one", ctx)
-    if flags["--drift"] and (paths or flags["--staged"]):
+    if wanted.drift and (wanted.paths or wanted.staged):
         raise click.UsageError("--drift looks at the whole tree, and takes neither PATH nor --staged", ctx)
+    if wanted.deleted and (wanted.drift or not wanted.index):
+        raise click.UsageError("--deleted goes with --index, and with neither --staged nor --drift", ctx)
 
 
 def _charts(chart: Path | None) -> Callable[[], contextlib.AbstractContextManager[Charts]]:
