@@ -26,5 +26,12 @@ def test_benchmark_of_a_few_environments_prints_every_figure() -> None:
         "2 first Secrets",
         "one rotation",
         "4 rotations",
+        "validate --index, one Secret",
+        "validate --staged, one Secret",
+        "pre-commit run",
+        "validate --no-key",
+        "validate, 4 Secrets",
+        "validate --index, 1 of 200 files",
+        "validate --staged, 1 of 200 files",
     ]
     assert [row for row in rows if f"\n{row}" not in done.stdout] == []

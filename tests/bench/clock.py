@@ -36,16 +36,20 @@ class Figure:
         """Return how many times as long it takes as `other`: the median of the turns, which share what slows them."""
         return statistics.median(ours / theirs for ours, theirs in zip(self.runs, other.runs, strict=True))
 
+    def without(self, other: Figure) -> Figure:
+        """Return what is left of each run without that of `other` in the same turn."""
+        return Figure(tuple(ours - theirs for ours, theirs in zip(self.runs, other.runs, strict=True)))
+
     def __str__(self) -> str:
         """The median, and how far the run that lies furthest from it does."""
         spread = max(abs(run - self.median) for run in self.runs) / self.median
         return f"{self.median:.3f} s ±{spread:.0%}"
 
 
-def run(argv: Command, *, cwd: Path, env: Mapping[str, str], stdin: bytes = b"") -> float:
+def run(argv: Command, *, cwd: Path, env: Mapping[str, str], stdin: bytes = b"", codes: Sequence[int] = (0,)) -> float:
     """Run a program to its end and return the seconds from before its start.
 
-    Raises FailedError with its last words where its exit code is not 0.
+    Raises FailedError with its last words where its exit code is none of `codes`.
     """
     with tempfile.TemporaryFile() as words, tempfile.TemporaryFile() as given:
         given.write(stdin)
@@ -54,18 +58,24 @@ def run(argv: Command, *, cwd: Path, env: Mapping[str, str], stdin: bytes = b"")
         code = subprocess.run(argv, cwd=cwd, env=env, stdin=given, stdout=words, stderr=words, check=False).returncode
         seconds = time.perf_counter() - start
         words.seek(0)
-        if code != 0:
+        if code not in codes:
             last = words.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
             raise FailedError(f"{Path(argv[0]).name} ended with {code}: {last[:300]}")
     return seconds
 
 
-def output(argv: Command, *, cwd: Path, env: Mapping[str, str]) -> bytes:
+def output(argv: Command, *, cwd: Path, env: Mapping[str, str], stdin: bytes = b"") -> bytes:
     """Return what a program prints, untimed.  Raises FailedError where its exit code is not 0."""
-    done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, check=False)
+    done = subprocess.run(argv, cwd=cwd, env=env, input=stdin, capture_output=True, check=False)
     if done.returncode != 0:
         raise FailedError(f"{Path(argv[0]).name} ended with {done.returncode}")
     return done.stdout
+
+
+def ended(argv: Command, *, cwd: Path, env: Mapping[str, str]) -> tuple[int, str]:
+    """Return the exit code of a program and all that it says, untimed."""
+    done = subprocess.run(argv, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return done.returncode, done.stdout.decode("utf-8", "replace")
 
 
 def megabytes(argv: Command, *, cwd: Path, env: Mapping[str, str]) -> float:
@@ -78,6 +88,11 @@ def interleaved(runs: int, *takes: Callable[[], float]) -> list[Figure]:
     """Return a figure for each of `takes`; they take turns, so that what slows the machine down meets all of them."""
     rounds = [[take() for take in takes] for _ in range(runs)]
     return [Figure(seconds) for seconds in zip(*rounds, strict=True)]
+
+
+def row(what: str, ours: Figure, target: str, floor: Figure, least: str) -> list[str]:
+    """Return a line of a table: a figure, what it should be, and the floor below it, which `least` names."""
+    return [what, str(ours), target, str(floor), f"{ours.over(floor):.2f}", least]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,7 +1,7 @@
 """A workspace of many environments on tmpfs, keyturn run in it, and the files of one environment as a pattern.
 
-The environments are IPsec with Flux and the demo, in 20 groups; there is no git repository, so that removed Secrets
-may be made again.
+The environments are IPsec with Flux and the demo, in 20 groups; there is no git repository before `commit`, so that
+removed Secrets may be made again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Fleet:
 
     def make(self) -> None:
         """Write the environments; each says something of its own."""
-        self.home.mkdir(parents=True)
+        self.settle()
         (self.root / "environments" / "groups").mkdir(parents=True)
         for group in range(GROUPS):
             self._write(
@@ -53,6 +53,20 @@ class Fleet:
             )
         for number, name in enumerate(self.names):
             self._write(name, f"extends: [{group_of(number)}]\ncluster: {{id: {id_of(number)}}}\n" + _IPSEC)
+
+    def settle(self) -> None:
+        """Make the home folder, of somebody whom git takes commits from."""
+        self.home.mkdir(parents=True)
+        (self.home / ".gitconfig").write_text("[user]\nname = bench\nemail = bench@localhost\n", "utf-8")
+
+    def commit(self) -> None:
+        """Make it a repository, of one commit."""
+        for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "the fleet"]):
+            self.git(*words)
+
+    def git(self, *words: str, stdin: bytes = b"") -> bytes:
+        """Run git, untimed, and return what it prints."""
+        return clock.output(["git", *words], cwd=self.root, env=self.env, stdin=stdin)
 
     def _write(self, name: str, text: str) -> None:
         (self.root / f"environments/{name}.yaml").write_text(text, "utf-8")

@@ -95,7 +95,7 @@ def measure(runs: int) -> None:
         contestants, failed = [], []
         for peer in PEERS:
             try:
-                contestant = Contestant(peer, _programs(peer.package), Path(folder) / peer.package, measured)
+                contestant = Contestant(peer, programs(peer.package), Path(folder) / peer.package, measured)
                 contestant.prepare()
                 contestants.append(contestant)
             except clock.FailedError as error:
@@ -168,10 +168,10 @@ class Contestant:
         return f"other bytes, {size / sum(file.stat().st_size for file in ours.values()):.0%} as many"
 
 
-def _programs(package: str) -> Path:
+def programs(package: str) -> Path:
     """Return the folder of programs of a virtual environment with that package, made where it is not there."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    key = hashlib.sha256(f"{sys.version} {[peer.package for peer in PEERS]}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{sys.version} {package}".encode()).hexdigest()[:16]
     folder = cache / "keyturn-bench" / key / package
     done = folder / "installed"
     if not done.exists():

@@ -4,14 +4,16 @@
 runs of a process of its own, and beside it stands a floor that the same run measures, turn by turn with it:
 
 - a bare loop (floor.py), which fills templates of the same files and is checked to write the same bytes;
-- the same number of `sops encrypt` alone, as many at a time (sops_alone.py);
-- a Python that does nothing.
+- the same number of sops runs alone, as many at a time (sops_alone.py);
+- a Python that does nothing, and below a hook the git calls that it makes (gate.py);
+- pre-commit with a hook that does nothing.
 
 What is not like with like: keyturn reads each Secret and checks it, tells the place of every value and syncs what it
 writes to the disk, and the floor does none of that.  Peak memory is that of the largest process of a run.  Targets
 hold for 1,000 environments on two processors, so another fleet is measured without those that depend on its size.
 
-PEERS=1 adds what other tools take for the same files (peers.py).  `--environments 100` is a quick look.
+PEERS=1 adds what other hooks take for the same commit (hooks.py), and other tools for the same files (peers.py).
+`--environments 100` is a quick look.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that this file runs as a program
 
 import fastjsonschema
-from bench import clock, fleet, peers, turns
+from bench import clock, fleet, gate, hooks, peers, turns
 
 from generator import sops
 
@@ -57,7 +59,10 @@ def main() -> None:
         if options.secrets:
             rows.append(bench.secrets(options.secrets))
         rows += turns.rows(measured, work / "few", options.runs, JOBS)
+        rows += gate.rows(measured, work / "gate", options.runs, JOBS, partial(bench.loop, "unchanged"))
         print(clock.table(HEAD, rows))  # noqa: T201 -- likewise
+        if os.environ.get("PEERS"):
+            hooks.measure(measured, options.runs)
     if os.environ.get("PEERS"):
         peers.measure(options.runs)
 
@@ -94,7 +99,7 @@ class Bench:
             file.write_text(text, "utf-8")
         code = fastjsonschema.compile_to_code(self.fleet.schema())
         (self.folder / "schema_code.py").write_text(code, "utf-8")
-        self._loop("cold")
+        self.loop("cold")
         ours, theirs = self.fleet.files(), fleet.files_below(self._tree)
         if ours.keys() != theirs.keys() or fleet.equal(ours, theirs) != len(ours):
             raise clock.FailedError("the bare loop does not write what keyturn writes")
@@ -103,7 +108,7 @@ class Bench:
     def _tree(self) -> Path:
         return self.folder / "clusters"
 
-    def _loop(self, mode: str, *names: str) -> float:
+    def loop(self, mode: str, *names: str) -> float:
         return clock.run([*self._bare_loop(mode), *names], cwd=self.folder, env=self.fleet.env)
 
     def _bare_loop(self, mode: str) -> clock.Command:
@@ -119,16 +124,16 @@ class Bench:
             partial(self.fleet.keyturn, "render"),
             partial(self.fleet.keyturn, "render", "--check"),
             partial(self.fleet.keyturn, "render", "--check", one),
-            partial(self._loop, "unchanged"),
-            partial(self._loop, "unchanged", one),
+            partial(self.loop, "unchanged"),
+            partial(self.loop, "unchanged", one),
         )
         if self._state() != before:
             raise clock.FailedError("a second run or --check has written")
         return [
-            _row("from an empty tree", cold, self._target("2.0 s"), least_cold, "the bare loop"),
-            _row("a second run", second, self._target("1.2 s"), least, "the bare loop, nothing to write"),
-            _row("--check", check, self._target("1.2 s"), least, "the bare loop, nothing to write"),
-            _row(f"--check {one}", single, self._target("0.3 s"), least_single, "the bare loop, one environment"),
+            clock.row("from an empty tree", cold, self._target("2.0 s"), least_cold, "the bare loop"),
+            clock.row("a second run", second, self._target("1.2 s"), least, "the bare loop, nothing to write"),
+            clock.row("--check", check, self._target("1.2 s"), least, "the bare loop, nothing to write"),
+            clock.row(f"--check {one}", single, self._target("0.3 s"), least_single, "the bare loop, one environment"),
         ]
 
     def memory(self) -> list[str]:
@@ -148,7 +153,7 @@ class Bench:
 
     def _loop_cold(self) -> float:
         shutil.rmtree(self._tree)
-        return self._loop("cold")
+        return self.loop("cold")
 
     def _state(self) -> dict[str, tuple[int, int]]:
         """What shows a write: which file it is on the disk, and when it was last changed.  The lock does not count."""
@@ -165,7 +170,7 @@ class Bench:
             partial(self.fleet.keyturn, "--help"),
             lambda: clock.run(bare, cwd=self.fleet.root, env=self.fleet.env),
         )
-        return _row("--help", ours, "0.12 s", floor, "python -c ''")
+        return clock.row("--help", ours, "0.12 s", floor, "python -c ''")
 
     def secrets(self, count: int) -> list[str]:
         """The row about first Secrets, where all the rest of the tree stands already."""
@@ -183,20 +188,24 @@ class Bench:
             return ran
 
         def alone() -> float:
-            argv: clock.Command = [sys.executable, HERE / "sops_alone.py", program, config, str(count), str(JOBS)]
+            argv: clock.Command = [
+                sys.executable,
+                HERE / "sops_alone.py",
+                "encrypt",
+                program,
+                config,
+                str(count),
+                str(JOBS),
+            ]
             return clock.run(argv, cwd=self.fleet.root, env=self.fleet.env, stdin=clear)
 
         ours, floor = clock.interleaved(self.runs, keyturn, alone)
         target = "1.15 x floor" if count == ALL else ""
-        return _row(f"{count:,} first Secrets", ours, target, floor, f"sops alone, {JOBS} at a time")
+        return clock.row(f"{count:,} first Secrets", ours, target, floor, f"sops alone, {JOBS} at a time")
 
     def _clear(self, program: str, file: Path) -> bytes:
         """What keyturn gave to sops, had back by sops; the key is one of a cluster that does not exist."""
         return clock.output([program, "decrypt", file], cwd=self.fleet.root, env=self.fleet.env)
-
-
-def _row(what: str, ours: clock.Figure, target: str, floor: clock.Figure, least: str) -> list[str]:
-    return [what, str(ours), target, str(floor), f"{ours.over(floor):.2f}", least]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The floor below Secrets: as many `sops encrypt` as keyturn runs, as many at a time, and nothing else.
+"""The floor below Secrets: as many sops as keyturn runs, as many at a time, and nothing else.
 
-    sops_alone.py PROGRAM CONFIG COUNT JOBS [SECRET]
+    sops_alone.py encrypt|decrypt|turn PROGRAM CONFIG COUNT JOBS [SECRET]
 
-The clear text comes on stdin; the ciphertext is thrown away.  With SECRET that is decrypted before each, as a rotation
-does.
+What is encrypted comes in clear on stdin, what is decrypted is SECRET, and what sops answers is thrown away.  A turn
+decrypts and encrypts, as a rotation does.
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ ENCRYPTED = "^(data|stringData)$"
 
 
 def main() -> None:
-    program, config, count, jobs, *old = sys.argv[1:]
+    mode, program, config, count, jobs, *old = sys.argv[1:]
     clear = sys.stdin.buffer.read()
-    read = {file: Path(file).read_bytes() for file in old}
+    sealed = Path(old[0]).read_bytes() if old else b""
     env = {**os.environ, "SOPS_DISABLE_VERSION_CHECK": "true"}
 
-    def encrypt(number: int) -> None:
-        for file in old:
-            command = [program, "decrypt", "--input-type", "yaml", "--output-type", "yaml"]
-            subprocess.run(command, cwd=Path(config).parent, env=env, input=read[file], capture_output=True, check=True)
-        name = f"clusters/c{number:04}/secrets/cilium-ipsec-keys.sops.yaml"
-        command = [program, "--config", config, "encrypt", "--encrypted-regex", ENCRYPTED]
-        command += ["--input-type", "yaml", "--output-type", "yaml", "--filename-override", name]
-        subprocess.run(command, cwd=Path(config).parent, env=env, input=clear, capture_output=True, check=True)
+    def run(words: list[str], given: bytes) -> None:
+        argv = [program, *words, "--input-type", "yaml", "--output-type", "yaml"]
+        subprocess.run(argv, cwd=Path(config).parent, env=env, input=given, capture_output=True, check=True)
+
+    def once(number: int) -> None:
+        if mode != "encrypt":
+            run(["decrypt"], sealed)
+        if mode != "decrypt":
+            name = f"clusters/c{number:04}/secrets/cilium-ipsec-keys.sops.yaml"
+            run(["--config", config, "encrypt", "--encrypted-regex", ENCRYPTED, "--filename-override", name], clear)
 
     with ThreadPoolExecutor(int(jobs)) as pool:
-        for _ in pool.map(encrypt, range(int(count))):
+        for _ in pool.map(once, range(int(count))):
             pass
 
 

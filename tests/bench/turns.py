@@ -31,47 +31,27 @@ def rows(measured: Fleet, folder: Path, runs: int, jobs: int) -> list[list[str]]
     few.make()
     few.keyturn("render", "--new-identity")
     for each in (measured, few):
-        _commit(each)
+        each.commit()
     one, least, small = clock.interleaved(
-        runs * 3, partial(_rotate_one, measured), partial(_alone, measured, 1, 1), partial(_rotate_one, few)
+        runs * 3, partial(_rotate_one, measured), partial(alone, measured, "turn", 1, 1), partial(_rotate_one, few)
     )
     all_, sops_alone = clock.interleaved(
-        runs, partial(_together, measured), partial(_alone, measured, measured.count, jobs)
+        runs, partial(_together, measured), partial(alone, measured, "turn", measured.count, jobs)
     )
     whole = measured.count == ALL
     of_ten = f"at most 1.5 x {small.median:.3f} s in {few.count}: {one.over(small):.2f}"
     floor = f"sops alone, decrypt and encrypt; {of_ten}"
+    many = f"sops alone, decrypt and encrypt, {jobs} at a time"
     return [
-        ["one rotation", str(one), "0.4 s" if whole else "", str(least), f"{one.over(least):.2f}", floor],
-        [
-            f"{measured.count:,} rotations --together",
-            str(all_),
-            "1.15 x floor" if whole else "",
-            str(sops_alone),
-            f"{all_.over(sops_alone):.2f}",
-            f"sops alone, decrypt and encrypt, {jobs} at a time",
-        ],
+        clock.row("one rotation", one, "0.4 s" if whole else "", least, floor),
+        clock.row(f"{measured.count:,} rotations --together", all_, "1.15 x floor" if whole else "", sops_alone, many),
     ]
 
 
-def _commit(measured: Fleet) -> None:
-    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "the fleet"]):
-        _git(measured, *words)
-
-
-def _git(measured: Fleet, *words: str) -> None:
-    name = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
-    clock.output(["git", *name, *words], cwd=measured.root, env=measured.env)
-
-
 def _rotate(measured: Fleet, branch: str, *words: str) -> float:
-    env = {**measured.env, **{f"GIT_{who}_{what}": "bench" for who in ("AUTHOR", "COMMITTER") for what in _WHO}}
-    seconds = clock.run([fleet.PROGRAM, "--quiet", "rotate", *words], cwd=measured.root, env=env)
-    _git(measured, "update-ref", "-d", f"refs/heads/{branch}")  # fails where the branch was not made
+    seconds = measured.keyturn("rotate", *words)
+    measured.git("update-ref", "-d", f"refs/heads/{branch}")  # fails where the branch was not made
     return seconds
-
-
-_WHO: Final = ("NAME", "EMAIL")
 
 
 def _rotate_one(measured: Fleet) -> float:
@@ -83,12 +63,14 @@ def _together(measured: Fleet) -> float:
     return _rotate(measured, TOGETHER, "--all", "--together")
 
 
-def _alone(measured: Fleet, count: int, jobs: int) -> float:
-    """Run sops as often as keyturn does, on the same files, and nothing else."""
-    program = sops.find(measured.root)
+def alone(measured: Fleet, mode: str, count: int, jobs: int) -> float:
+    """Run sops as often as keyturn does, on the files of one Secret, and nothing else; sops_alone.py has the modes."""
+    program, secret = sops.find(measured.root), measured.secrets()[0]
     argv: clock.Command = [
-        *(sys.executable, HERE / "sops_alone.py", program, measured.root / ".sops.yaml", str(count), str(jobs)),
-        measured.secrets()[0],
+        *(sys.executable, HERE / "sops_alone.py", mode, program, measured.root / ".sops.yaml", str(count), str(jobs)),
+        secret,
     ]
-    clear = clock.output([program, "decrypt", measured.secrets()[0]], cwd=measured.root, env=measured.env)
+    clear = (
+        b"" if mode == "decrypt" else clock.output([program, "decrypt", secret], cwd=measured.root, env=measured.env)
+    )
     return clock.run(argv, cwd=measured.root, env=measured.env, stdin=clear)
