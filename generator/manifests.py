@@ -55,7 +55,7 @@ def documents(data: bytes, path: str) -> Iterator[Document]:
     """Yield the documents of a file that may hold a Secret or a `sops` block."""
     if b"Secret" not in data and b"sops" not in data:
         return
-    budget, slow = yamlio.MAX_BYTES, _MOST_SLOW
+    budget, slow = yamlio.MAX_BYTES, yamlio.MAX_SLOW
     for part, before in _parts(data):
         has_secret = _SECRET.search(part) is not None and _PART.search(part) is not None
         if not (has_secret or _SOPS.search(part)):
@@ -89,7 +89,6 @@ def _parts(data: bytes) -> Iterator[tuple[bytes, int]]:
 
 
 _DOCUMENT: Final = 200  # bytes that reading a document costs as much as, however short it is
-_MOST_SLOW: Final = 1 << 15  # characters of a file for the slow parser: half a second
 _TOO_MUCH: Final = "more than 1 MiB in documents that could be Secrets"
 
 

@@ -21,7 +21,7 @@ from generator.yamltext import UnreadableError
 MAX_BYTES: Final = yamltext.MAX_BYTES
 MAX_DEPTH: Final = 64
 MAX_NODES: Final = 100_000
-MAX_SLOW: Final = 1 << 16  # characters for ruamel's own parser, which takes a second for that
+MAX_SLOW: Final = 1 << 15  # characters for ruamel's own parser, which takes half a second to a second for that
 MAX_KEY: Final = 512  # libyaml reads no plain key of more than 1024 characters back
 
 if TYPE_CHECKING:

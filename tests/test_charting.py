@@ -547,10 +547,10 @@ LONG_NAME = tarfile.TarInfo("x" * 200).tobuf(tarfile.GNU_FORMAT)[:1024]
     [
         b"",
         b"no archive",
-        gzip.compress(b"no archive either"),
+        gzip.compress(b"no archive either", mtime=0),
         packed(CHART)[:-20],
         packed(CHART)[:200] + b"damaged" + packed(CHART)[207:],
-        gzip.compress(LONG_NAME * 2_000),
+        gzip.compress(LONG_NAME * 2_000, mtime=0),
     ],
 )
 def test_what_is_no_archive_is_no_chart(data: bytes, tmp_path: Path) -> None:

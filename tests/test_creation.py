@@ -39,7 +39,8 @@ def readers(block: str) -> creation.Groups:
 def test_first_config_is_one_rule_for_every_secret_of_the_tree() -> None:
     text = creation.first_config(AGE)
 
-    assert rule(text) == creation.Rule(".sops.yaml:5", groups({("age", AGE)}))
+    selector = ("encrypted_regex", "^(data|stringData)$")
+    assert rule(text) == creation.Rule(".sops.yaml:5", groups({("age", AGE)}), selector)
 
 
 @pytest.mark.parametrize(
