@@ -6,7 +6,6 @@ The grammar is the agent's, narrowed to what every supported agent, cilium-cli a
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -84,6 +83,8 @@ class Key:
 
     def fingerprint(self) -> str:
         """Return what names the key in clear: 128 bits of a hash over algorithm and material."""
+        import hashlib  # noqa: PLC0415 -- a hook knows no key, and should be quick
+
         hashed = b"\0".join((b"keyturn-fingerprint-v1", str(self.algorithm).encode(), self.material))
         return f"sha256:{hashlib.sha256(hashed).hexdigest()[:32]}"
 

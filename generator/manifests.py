@@ -5,7 +5,6 @@ A document is read only where its bytes can hold what is looked for, so that a f
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -97,6 +96,8 @@ def _json(part: bytes, path: str) -> tuple[Node | None, list[Finding]]:
     text = part.lstrip()
     if text[:1] not in (b"{", b"[") or (len(part) <= yamlio.MAX_BYTES and b"\\u" not in part and b"}\n{" not in part):
         return None, []
+    import json  # noqa: PLC0415 -- for few files, and a hook should be quick
+
     decoder, found, at = json.JSONDecoder(), [], 0
     try:
         whole = text.decode("utf-8").rstrip()

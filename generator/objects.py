@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -127,6 +126,8 @@ def write(root: Path, contents: Sequence[bytes]) -> list[str]:
     """Write files as objects and return their names, in order; by one git, however many they are."""
     if len(contents) == 1:
         return [_text(git.output(root, "hash-object", "-w", "--stdin", stdin=contents[0]))]
+    import tempfile  # noqa: PLC0415 -- a hook writes nothing, and should be quick
+
     with tempfile.TemporaryDirectory(prefix="keyturn-") as folder:
         files = [Path(folder) / str(number) for number in range(len(contents))]
         for file, data in zip(files, contents, strict=True):

@@ -7,7 +7,6 @@ import os
 import select
 import shlex
 import subprocess
-import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -57,7 +56,7 @@ def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: bytes 
     """
     start = time.monotonic()
     try:
-        with _started(argv, cwd, env, subprocess.PIPE) as program:
+        with _started(argv, cwd, env) as program:
             stdout, stderr = program.communicate(stdin, timeout=seconds)
     except subprocess.TimeoutExpired:
         raise UnansweredError(f"{argv[0]} did not answer within {seconds:g} s") from None
@@ -78,7 +77,7 @@ def stop() -> None:
 
 @contextlib.contextmanager
 def _started(
-    argv: Sequence[str], cwd: Path, env: Mapping[str, str], stderr: int | IO[bytes]
+    argv: Sequence[str], cwd: Path, env: Mapping[str, str], *, unbuffered: bool = False
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program, and see that it has ended.  Raises ToolError where it cannot be started."""
     try:
@@ -88,8 +87,8 @@ def _started(
             env={**env, "PWD": str(cwd)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=stderr,
-            bufsize=0 if stderr != subprocess.PIPE else -1,
+            stderr=subprocess.PIPE,
+            bufsize=0 if unbuffered else -1,
         )
     except FileNotFoundError:
         raise ToolError(f"{argv[0]} is not to be found") from None
@@ -122,16 +121,17 @@ class Dialogue:
         self._name = name
         self._rest = b""
         self._stack = contextlib.ExitStack()
-        self._words = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 -- the stack closes it
-        self._program = self._stack.enter_context(_started(argv, cwd, env, self._words))
+        self._program = self._stack.enter_context(_started(argv, cwd, env, unbuffered=True))
         _log(f"runs {shlex.join(argv)}")
 
     def close(self) -> None:
         self._stack.close()
 
     def _ended(self) -> ToolError:
-        self._words.seek(0)
-        lines = self._words.read().decode("utf-8", "replace").strip().splitlines()
+        stream = self._program.stderr
+        assert stream is not None  # noqa: S101 -- it is a pipe
+        self._program.kill()  # what it had to say is in the pipe, which has room for more than any complaint
+        lines = stream.read().decode("utf-8", "replace").strip().splitlines()
         hint = "git fetch --refetch, or a clone that holds everything" if "promisor" in str(lines[-1:]) else ""
         return ToolError(f"{self._name} ended too soon{f': {lines[-1]}' if lines else ''}", hint=hint)
 

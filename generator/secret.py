@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 from generator import ages, keys
 from generator.cilium import SECRET_KEY, SECRET_NAME
-from generator.emit import emit
 from generator.errors import InputError
 from generator.nodes import Node
 from generator.shapes import described
@@ -46,6 +45,8 @@ class Issue:
 
 def document(issue: Issue, namespace: str) -> str:
     """Return the Secret in clear.  It may go to sops and nowhere else."""
+    from generator.emit import emit  # noqa: PLC0415 -- a hook makes no Secret, and should be quick
+
     annotations: dict[str, Plain] = {
         **{f"keyturn/{name}": value for name, value in _told(issue).items()},
         "kustomize.toolkit.fluxcd.io/prune": "disabled",

@@ -5,7 +5,6 @@ One declaration serves the parser, the messages and `keyturn schema`, so that th
 
 from __future__ import annotations
 
-import difflib
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -250,5 +249,7 @@ class Free(Shape[Node]):
 def nearest(word: str, known: list[str]) -> str | None:
     """Return the known name that `word` most likely stands for, or None."""
     folded = {name.lower(): name for name in known}
+    import difflib  # noqa: PLC0415 -- for a typo, and a hook should be quick
+
     close = difflib.get_close_matches(word.lower(), list(folded), n=1, cutoff=0.6)
     return folded[close[0]] if close else None

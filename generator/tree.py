@@ -5,7 +5,6 @@ Paths are POSIX text relative to the workspace's root, as git and the engines wr
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
@@ -63,6 +62,8 @@ def diff(change: Change) -> Iterator[str]:
     old = f"a/{change.path}" if change.before is not None else "/dev/null"
     new = f"b/{change.path}" if change.after is not None else "/dev/null"
     before, after = _lines(change.before), _lines(change.after)
+    import difflib  # noqa: PLC0415 -- for --diff, and a hook should be quick
+
     for line in difflib.unified_diff(before, after, old, new):
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
 

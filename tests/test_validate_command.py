@@ -180,6 +180,14 @@ def test_group_concerns_every_environment(world: Repo) -> None:
     assert {path.split("/")[1] for path, _ in told("--staged")} == {"lab", "m1", "m2", "wg"}
 
 
+@pytest.mark.parametrize("folder", ["environments", ".", "environments/defaults.yaml"])
+def test_folder_that_holds_what_concerns_all_concerns_every_environment(world: Repo, folder: str) -> None:
+    world.write("environments/defaults.yaml", "cilium: {namespace: other}\n")
+    world.git("add", "-A")
+
+    assert {path.split("/")[1] for path, _ in told("--index", folder)} == {"lab", "m1", "m2", "wg"}
+
+
 def test_template_concerns_every_environment(world: Repo) -> None:
     world.write("templates/bootstrap.sh.j2", "# {{ name }}\n")
     world.git("add", "-A")

@@ -137,7 +137,12 @@ _NOWHERE: Final = ("is not there", "look at its name")
 
 def _is_small(paths: list[str]) -> bool:
     """Whether the names that matter can be asked for one by one, so that the cost follows what is staged."""
-    return len(paths) < tracked.MANY and not any(path == "." or _concerns_all(path) for path in paths)
+    return len(paths) < tracked.MANY and not any(_is_wide(path) or _concerns_all(path) for path in paths)
+
+
+def _is_wide(path: str) -> bool:
+    """Whether a folder holds what every environment depends on."""
+    return path in (workspace.FOLDER, workspace.GROUPS, tree.TEMPLATES) or set(path.split("/")) <= {".", ".."}
 
 
 def _beside(root: Path, paths: list[str]) -> Iterator[str]:

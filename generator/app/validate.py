@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -120,6 +119,8 @@ class _Run:
 
     def _digest(self, path: str) -> str | None:
         if path not in self.digests:
+            import hashlib  # noqa: PLC0415 -- likewise
+
             found = [data for _, data in self.scope.view.contents([path])]
             self.digests[path] = hashlib.sha256(found[0]).hexdigest() if found and found[0] is not None else None
         return self.digests[path]
