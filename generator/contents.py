@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from generator import cleartext, creation, firstkeys, manifests, sopsfile, yamlio
 from generator.findings import Finding
+from generator.secret import SPENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from generator.nodes import Node
 
 CLEAR_SECRET: Final = "the Secret is not encrypted"  # noqa: S105 -- a message
-_SPENT: Final = "take it out of git; what it held is spent"
 _SEALED: Final = re.compile(r"[^/]+\.sops\.(?:ya?ml|json|env|ini|toml|txt)", re.IGNORECASE)
 _BLOCKS: Final = re.compile(rb"^[\"']?sops(?:[\"']?\s*:|_mac=)|\"sops\"\s*:|^\[sops\]", re.MULTILINE)
 _PASSED_OVER: Final = ("yaml-tag", "yaml-version", "number")  # problems that hide no value
@@ -93,7 +93,7 @@ def _unread(document: Document, path: str) -> list[Finding]:
         return []
     line = manifests.literal_line(document.text)
     if line is not None:
-        return [Finding(path, line, 1, "clear-secret", "error", CLEAR_SECRET, _SPENT)]
+        return [Finding(path, line, 1, "clear-secret", "error", CLEAR_SECRET, SPENT)]
     return [] if b"{{" in document.text else [_unseen(problem)]  # a chart's template is no YAML before it is rendered
 
 
@@ -103,7 +103,7 @@ def _unseen(problem: Finding) -> Finding:
 
 
 def _clear(secret: Node) -> Finding:
-    return secret.finding("clear-secret", CLEAR_SECRET, _SPENT)
+    return secret.finding("clear-secret", CLEAR_SECRET, SPENT)
 
 
 def sealed(root: Node, path: str, rule_for: Callable[[str], Rule | None]) -> Iterator[Finding]:
@@ -112,7 +112,7 @@ def sealed(root: Node, path: str, rule_for: Callable[[str], Rule | None]) -> Ite
     yield from sopsfile.check(root, strict=ours)
     for one in manifests.secrets(root):
         if (place := manifests.applied(one)) is not None:
-            yield place.finding("clear-secret", "the Secret stands in clear in an annotation of kubectl's", _SPENT)
+            yield place.finding("clear-secret", "the Secret stands in clear in an annotation of kubectl's", SPENT)
     try:
         rule = rule_for(path)
     except creation.RuleError as error:

@@ -181,17 +181,17 @@ _INDENTED: Final = re.compile(rb"(?: +[^ \n][^\n]*\n)+")
 def clear_values(root: Node) -> Iterator[Finding]:
     """Yield where a value that sops encrypts stands in clear, whatever the `sops` block says."""
     if root.get("sops") is None:
-        yield root.finding("clear-secret", "the Secret is not encrypted", _SPENT)
+        yield root.finding("clear-secret", "the Secret is not encrypted", SPENT)
         return
     for part in ("data", "stringData"):
         node = root.get(part)
         values = [value for _, value in node.entries()] or [node] if node and node.value else []
         for value in values:
             if not str(value.value).startswith("ENC["):
-                yield value.finding("clear-secret", "a value of the Secret is not encrypted", _SPENT)
+                yield value.finding("clear-secret", "a value of the Secret is not encrypted", SPENT)
 
 
-_SPENT: Final = "take it out of git; what it held is spent"
+SPENT: Final = "take it out of git; what it held is spent"
 
 
 def check(root: Node, environment: Environment) -> Iterator[Finding]:

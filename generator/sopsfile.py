@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from generator.creation import Rule
     from generator.findings import Finding
 
-_SPENT: Final = "take it out of git; what it held is spent"
 _WRITE: Final = "encrypt it again with sops"
 _STAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 _VERSION: Final = re.compile(r"\d+\.\d+\.\d+\S*")
@@ -90,7 +89,7 @@ def _clear(root: Node, selector: _Selector | None) -> Iterator[Finding]:
         for value in manifests.values(one):
             told.add(id(value))
             if not manifests.is_sealed(value):
-                yield value.finding("clear-secret", "a value of the Secret is not encrypted", _SPENT)
+                yield value.finding("clear-secret", "a value of the Secret is not encrypted", secret.SPENT)
     if selector is None:
         return
     pending = [(key, node, selector.takes(key)) for key, node in root.entries() if key != "sops"]
@@ -101,7 +100,7 @@ def _clear(root: Node, selector: _Selector | None) -> Iterator[Finding]:
         elif isinstance(node.value, list):
             pending += [(key, child, taken) for child in node.value]
         elif taken and node.value not in (None, "") and id(node) not in told and not manifests.is_sealed(node):
-            yield node.finding("clear-value", "a value that sops was to encrypt stands in clear", _SPENT)
+            yield node.finding("clear-value", "a value that sops was to encrypt stands in clear", secret.SPENT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,13 @@ Paths are relative to the root; those of the repository above it start with `../
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import posixpath
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from generator import git, objects, yamlio
+from generator import git, objects, worktree, yamlio
 from generator.errors import InputError
 from generator.source import Entry
 
@@ -182,33 +180,10 @@ class Present(_Names):
         name = self.names[path]
         if name.away and self._store is not None:
             return self._store.blob(name.oid)
-        return _regular(f"{self.root}/{path}", most)
+        return worktree.regular(f"{self.root}/{path}", most)
 
     def keep(self, paths: Iterable[str]) -> None:
         """Do nothing: the disk is quick."""
-
-
-def _regular(path: str, most: int) -> bytes | None:
-    """Return at most so many bytes of a file; None where it is a link, which may lead anywhere, or no file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):  # a link, or a socket
-            return None
-        raise
-    try:
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode):
-            return None
-        chunks = [os.read(descriptor, min(most, max(state.st_size, 1)))]
-        while chunks[-1] and sum(map(len, chunks)) < most:
-            chunks.append(os.read(descriptor, _CHUNK))
-        return b"".join(chunks)
-    finally:
-        os.close(descriptor)
-
-
-_CHUNK: Final = 1 << 20
 
 
 def walked(root: Path, folder: str = "") -> list[str]:

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from generator import git, yamlio
 from generator.errors import InputError
@@ -40,17 +40,33 @@ class WorkTree:
 
     def read(self, path: str) -> bytes | None:
         """Read no link, which may lead to a secret, and no pipe, which would wait."""
-        try:
-            descriptor = os.open(f"{self.root}/{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):  # a link, or a socket
-                return None
-            raise
-        with os.fdopen(descriptor, "rb", buffering=0) as stream:
-            return stream.read(yamlio.MAX_BYTES + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        return regular(f"{self.root}/{path}", yamlio.MAX_BYTES + 1)
 
     def has(self, path: str) -> bool:
         return os.path.lexists(f"{self.root}/{path}")
+
+
+def regular(path: str, most: int) -> bytes | None:
+    """Return at most so many bytes of a file; None where it is a link, which may lead anywhere, or no file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):  # a link, or a socket
+            return None
+        raise
+    try:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            return None
+        chunks = [os.read(descriptor, min(most, max(state.st_size, 1)))]
+        while chunks[-1] and sum(map(len, chunks)) < most:
+            chunks.append(os.read(descriptor, _CHUNK))
+        return b"".join(chunks)[:most]
+    finally:
+        os.close(descriptor)
+
+
+_CHUNK: Final = 1 << 20
 
 
 def find_root(start: Path) -> Path:
