@@ -113,7 +113,7 @@ class _Selector:
     def takes(self, key: str, *, taken: bool | None = None) -> bool:
         """Whether sops encrypts below a key; `taken` is whether it does where that key stands."""
         decided = taken is not None and taken == self.encrypts
-        return self.encrypts if decided else (self.pattern.search(key) is not None) == self.encrypts
+        return self.encrypts if decided else (self.pattern.search(key[:_LONGEST]) is not None) == self.encrypts
 
 
 def _selector(block: Node | None) -> _Selector | None:
@@ -124,7 +124,7 @@ def _selector(block: Node | None) -> _Selector | None:
         return None
     if name.endswith("_suffix"):
         return _Selector(re.compile(rf"{re.escape(value)}\Z"), name.startswith("encrypted"))
-    if _SLOW.search(value) or max(map(len, map(_REPEATED.findall, value.split("|")))) > _MOST_REPEATED:
+    if not _is_quick(value):
         return None
     if creation.is_gos_own(value):
         return None
@@ -134,10 +134,25 @@ def _selector(block: Node | None) -> _Selector | None:
         return None
 
 
-# A regular expression of a stranger's, for a matcher that goes back: what could take it for ever is not tried.
-_SLOW: Final = re.compile(r"[*+}][^()]*\)[*+{]")
+def _is_quick(regex: str) -> bool:
+    """Whether a stranger's regular expression ends soon in a matcher that goes back; what may not is not tried.
+
+    That takes a group of more than letters that is repeated, or several repetitions in a row.
+    """
+    if _REPEATED_GROUP.search(_LITERAL_GROUP.sub("", regex)):
+        return False
+    before, opened, rest = regex.partition("(")
+    inside, _, after = rest.partition(")")
+    if "(" in rest or _REPEATED.search(before) or _REPEATED.search(after) or not opened:
+        return len(_REPEATED.findall(regex)) <= _MOST_REPEATED
+    return all(len(_REPEATED.findall(one)) <= _MOST_REPEATED for one in inside.split("|"))
+
+
+_REPEATED_GROUP: Final = re.compile(r"\)[*+{]")
+_LITERAL_GROUP: Final = re.compile(r"\((?:\?:)?[\w-]*\)[*+]")
 _REPEATED: Final = re.compile(r"[*+{]")
 _MOST_REPEATED: Final = 2
+_LONGEST: Final = 128  # characters of a key that is matched
 
 
 def _weak(block: Node | None, *, strict: bool) -> Iterator[Finding]:

@@ -397,6 +397,15 @@ CASES: dict[str, tuple[Callable[[Repo], object], list[Found]]] = {
         values_file("a: hunter2\n", "--encrypted-regex", "^[[:alpha:]]$", then=("a: ENC", "b: words\na: ENC")),
         [],
     ),
+    "values with a selector of several words": (
+        values_file(
+            "a_password: hunter2\nb: words\n",
+            "--encrypted-regex",
+            "^(.*password.*|.*token.*|tls)$",
+            then=("b: words", "a_token: x\nb: words"),
+        ),
+        [("apps/a.yaml", 2, "clear-value")],
+    ),
     "values with a selector that could take for ever": (
         values_file(
             "aaaa: hunter2\n", "--encrypted-regex", "^(a+)+$", then=("aaaa: ENC", f"{'a' * 40}b: x\naaaa: ENC")

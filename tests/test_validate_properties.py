@@ -116,6 +116,10 @@ def _bomb() -> bytes:
     return b"kind: Secret\n" + b"".join(lines)
 
 
+_GOING_BACK = (
+    *(b"(a+)+$", b"(a|a)*$", b"((a|a))*$", b"(?:a|a)+$", b"(a*)*b", b"a*a*a*a*a*a*c"),
+    *(b"(a*|b*)(a*|b*)(a*|b*)c", b"(a{1,9}){1,9}c", b"(a?){400}b"),
+)
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "depth": lambda: _filled(b"[", b"kind: Secret\ndata: "),
     "nodes": lambda: _filled(b"a: b\n", b"kind: Secret\n"),
@@ -145,6 +149,10 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "words of base64 apart": lambda: _filled(corpus.b64("rfc" + "4106(").rstrip("=").encode() + b"!"),
     "keys in UTF-16": lambda: _filled(f"{corpus.KEY}\n".encode("utf-16-le")),
     "headers and blanks": lambda: _filled(b"-----BEGIN PRIVATE" + b" KEY-----\n" + b" " * 80),
+    "selectors that go back": lambda: b"".join(
+        b"---\nsops: {encrypted_regex: '%s'}\n%sb: x\n" % (regex, b"a" * 400) for regex in _GOING_BACK
+    ),
+    "a selector and long keys": lambda: _filled(b"a" * 128 + b": x\n", b"sops:\n  encrypted_regex: a*a*b\n"),
     "NULs": lambda: _filled(b"\0rfc4106"),
 }
 
