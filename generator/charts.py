@@ -139,8 +139,8 @@ class Schema:
 
     def __init__(self, schema: Plain, source: str, defaults: dict[str, Plain] | None = None) -> None:
         """Raises InputError where it is no JSON Schema."""
-        import referencing.exceptions  # noqa: PLC0415 -- 100 ms with the next, for charts only
-        from jsonschema import Draft7Validator, exceptions, validators  # noqa: PLC0415
+        import referencing.exceptions  # noqa: PLC0415 -- 100 ms with the next line, for charts only
+        from jsonschema import Draft7Validator, exceptions, validators  # noqa: PLC0415 -- likewise
 
         self._source = source
         self._unusable = (referencing.exceptions.Unresolvable, RecursionError)

@@ -34,8 +34,9 @@ def _done(request: dict[str, Any], charts: dict[str, helm_python.Chart]) -> Any:
     path = request["chart"]
     if path not in charts:
         charts[path] = helm_python.Chart.load(path)
-    # Chart.render itself takes no API versions.
-    rendered = _native.call_string("helm_render", charts[path]._raw(), request["values"], json.dumps(request["words"]))  # noqa: SLF001
+    words = json.dumps(request["words"])
+    raw = charts[path]._raw()  # noqa: SLF001 -- Chart.render itself takes no API versions
+    rendered = _native.call_string("helm_render", raw, request["values"], words)
     return {name: text for name, text in json.loads(rendered).items() if not name.endswith("NOTES.txt")}
 
 
