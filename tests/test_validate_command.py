@@ -218,14 +218,14 @@ def test_rendered_file_that_is_not_added_is_drift(world: Repo) -> None:
     assert ("clusters/new/cilium/values.yaml", "drift") in told("--staged")
 
 
-def test_environment_of_which_git_has_nothing_is_not_rendered(world: Repo) -> None:
+def test_environment_of_which_git_has_nothing_is_not_compared(world: Repo) -> None:
     world.environment("new", WIREGUARD)
     world.git("add", "-A")
 
     ran = validate("--no-key")
 
     assert (ran.code, ran.out) == (0, "")
-    assert "keyturn: not rendered: new; nothing of them is in clusters/, so nothing is compared\n" in ran.err
+    assert "keyturn: not compared: new; git tracks nothing of them in clusters/\n" in ran.err
 
 
 def test_drift_alone(world: Repo) -> None:

@@ -168,6 +168,13 @@ def test_file_that_does_not_open_hides_no_other(world: Repo) -> None:
     ]
 
 
+def test_secret_in_clear_is_no_file_that_was_changed(world: Repo) -> None:
+    """There is nothing to open, and it should not come back as it was: the key in it is spent."""
+    world.write(LAB, sealed.clear(sealed.key()))
+
+    assert {rule for path, rule, _ in found(world) if path == LAB} == {"clear-secret", "clear-key"}
+
+
 def test_file_for_an_identity_at_hand_that_does_not_open_is_found(world: Repo, home: Path) -> None:
     public = judged.document(world)["sops"]["age"][0]["recipient"]
     other = rig.identity(home / "other")

@@ -61,7 +61,7 @@ class Look:
             shown = ", ".join(missing[:_SHOWN]) + (
                 f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
             )
-            self.notes.append(f"not rendered: {shown}; nothing of them is in {tree.CLUSTERS}/, so nothing is compared")
+            self.notes.append(f"not compared: {shown}; git tracks nothing of them in {tree.CLUSTERS}/")
         if rendered and errors(self.space.findings, strict=False):
             self.notes.append("environments have errors, so the trees were not compared with them")
             return Drift({}, frozenset()), []
@@ -108,7 +108,8 @@ class Look:
         root, findings = contents.secret(data, path, self._rules.rule_for)
         if root is not None:
             self.secrets[name] = root
-            self.sealed.append(path)
+            if root.get("sops") is not None:
+                self.sealed.append(path)
         return findings
 
     def _secrets(self) -> Iterator[Finding]:
