@@ -44,7 +44,7 @@ def read(data: bytes, namespace: str, name: str) -> Found:
     line = secret.line(one)
     if line is None:
         raise InputError("the Secret has no text under the data key 'keys'", hint=hint)
-    return Found(_key(line), _created(one))
+    return Found(key(line), _created(one))
 
 
 def _only(root: Node, hint: str) -> Node:
@@ -57,15 +57,15 @@ def _only(root: Node, hint: str) -> Node:
     return items.value[0]
 
 
-def _key(text: str) -> Key:
-    """Read a key line as agents do: they take a line's end and `0x`, which are no part of the key."""
+def key(text: str) -> Key:
+    """Read a key line as agents do: they take a line's end and `0x`, which are no part of the key.
+
+    Raises InputError, which says what is wrong and never quotes it.
+    """
     lines = text.splitlines()
     if len(lines) != 1:
         what = f"{len(lines)} lines" if lines else "no key line"
-        raise InputError(
-            f"the Secret has {what}, and one is wanted",
-            hint="agents use the last: leave that one alone in the cluster's Secret, then adopt",
-        )
+        raise InputError(f"the Secret has {what}, and one is wanted", hint=_ONE_LINE)
     line = re.sub(r"(?<= )0x(?=[0-9a-fA-F])", "", lines[0])
     if complaint := keys.complaint(line):
         raise InputError(f"the key line {complaint}", hint="put a sound key into the cluster first")

@@ -18,7 +18,7 @@ from generator.talk import PROGRAM, Talk, complain, say
 
 COMMANDS: Final = (
     *("adopt", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "rules", "schema"),
-    *("status", "validate"),
+    *("status", "validate", "verify"),
 )
 
 

@@ -93,6 +93,19 @@ class Repository:
         name = os.fsdecode(result.stdout).strip()
         return name if result.code == 0 and not name.startswith("^") else None
 
+    def last_touching(self, folder: str) -> str | None:
+        """Return the last commit of HEAD that changed something below a folder, None where there is none."""
+        return self._output("log", "-1", "--format=%H", "HEAD", "--", folder).strip() or None
+
+    def contains(self, commit: str, other: str) -> bool | None:
+        """Whether `commit` is `other` or comes after it; None where one of them is not in this clone."""
+        code = self._run("merge-base", "--is-ancestor", other, commit).code
+        return None if code > 1 else code == 0
+
+    def differs(self, folders: Sequence[str]) -> bool:
+        """Whether something below the folders is not as HEAD has it; what git ignores does not count."""
+        return bool(self._output("status", "--porcelain", "-z", "--", *folders))
+
     def has_ref(self, name: str) -> bool:
         """Whether there is a ref of that whole name."""
         return self._run("show-ref", "--verify", "--quiet", "--", name).code == 0

@@ -150,6 +150,11 @@ class Server:
     )
     name: str | None = option(Nullable(ARGOCD_CLUSTER), "the cluster's name in Argo CD", default=None)
 
+    @property
+    def is_in_cluster(self) -> bool:
+        """Whether it is the cluster that Argo CD runs in."""
+        return (self.server or "").rstrip("/") == IN_CLUSTER or self.name == "in-cluster"
+
 
 @dataclass(frozen=True, slots=True)
 class Argocd:

@@ -13,7 +13,7 @@ import jinja2.sandbox
 from generator import cilium, secret, tree
 from generator.emit import emit, scalar
 from generator.errors import InputError
-from generator.model import IN_CLUSTER, Environment, Gitops
+from generator.model import Environment, Gitops
 from generator.redaction import redact
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ FILES: Final[dict[str, Wanted]] = {
 }
 """The tree of one environment, and when each file stands in it; the template is the path with `.j2` behind it."""
 
-ENGINES: Final = ("engine/argocd.yaml", "engine/flux.yaml")
-"""What `keyturn engine` prints: what an engine needs before it can apply a tree."""
+ENGINES: Final = ("engine/argocd.yaml", "engine/flux.yaml", "engine/rbac.yaml")
+"""What `keyturn engine` prints: what an engine needs before it can apply a tree, and `keyturn verify` to look at it."""
 
 SUFFIX: Final = ".j2"
 
@@ -120,12 +120,13 @@ class Renderer:
             if wanted(environment)
         }
 
-    def engine(self, path: str, environment: Environment | None) -> str:
-        """Return one of `ENGINES`, with the names that an environment uses, else the defaults."""
+    def engine(self, path: str, environment: Environment | None, more: Mapping[str, object] | None = None) -> str:
+        """Return one of `ENGINES`, with the names that an environment uses, else the defaults, and `more` values."""
         if environment is None:
-            return self._text(path, {**_engines(Gitops()), "ksops": True, "argument": ""}, "")
+            return self._text(path, {**_engines(Gitops()), "ksops": True, "argument": "", **(more or {})}, "")
         argument = f" {environment.name}"
-        return self._text(path, {**context(environment), "argument": argument}, f"it failed for{argument}")
+        values = {**context(environment), "argument": argument, **(more or {})}
+        return self._text(path, values, f"it failed for{argument}")
 
     def _text(self, path: str, values: Mapping[str, object], hint: str) -> str:
         try:
@@ -219,7 +220,7 @@ def _engines(gitops: Gitops) -> dict[str, object]:
         "argocd_namespace": argocd.namespace,
         "argocd_project": argocd.project,
         "destination": {"name": destination.name} if destination.name else {"server": destination.server},
-        "in_cluster": (destination.server or "").rstrip("/") == IN_CLUSTER or destination.name == "in-cluster",
+        "in_cluster": destination.is_in_cluster,
         "repository": gitops.repository,
         "revision": gitops.revision,
     }

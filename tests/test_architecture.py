@@ -73,6 +73,12 @@ PURE = {
         "sopsfile",
         "succession",
         "verdicts",
+        "agents",
+        "attestation",
+        "cluster",
+        "engines",
+        "evidence",
+        "adoption",
     )
 }
 WORLD = {"os", "subprocess", "time", "random", "secrets", "socket", "shutil", "tempfile", "pathlib"}

@@ -18,7 +18,7 @@ from generator import __version__, cli, lock
 
 COMMANDS = [
     *("adopt", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "rules", "schema"),
-    *("status", "validate"),
+    *("status", "validate", "verify"),
 ]
 
 

@@ -1,0 +1,165 @@
+"""What each agent tells of its encryption, by `cilium-dbg encrypt status -o json`, judged.  No I/O.
+
+Source: Cilium's API model EncryptionStatus, 1.15 to 1.20; what is zero, false or empty is left out of its JSON.  Keys
+in use are two a remote node and IP family with per-tunnel keys, and up to double in a rotation: told, never judged.
+XFRM errors count from a node's start and grow when others restart: only their growth between two samples is judged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from generator.evidence import Check, dig, failing, items, number, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from generator.evidence import Object
+    from generator.model import Environment
+
+MODES: Final = {"ipsec": "IPsec", "wireguard": "Wireguard", "none": "Disabled"}
+LEFT_OUT: Final = "left out by --no-exec"
+_OPTED_OUT: Final = "OptedOut"  # a node that Cilium leaves out of node encryption, by default a control plane
+_NAME: Final = "agents"
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One agent's pod: what it told first and last, or why it told nothing."""
+
+    pod: str
+    node: str
+    first: Object | None = None
+    last: Object | None = None
+    silent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """Where an agent runs; `phase` is Kubernetes' word for how it is."""
+
+    name: str
+    node: str
+    phase: str
+
+    def agent(self, first: Object | None = None, last: Object | None = None, silent: str = "") -> Agent:
+        return Agent(self.name, self.node, first, last, silent)
+
+
+def pods(objects: Sequence[Object]) -> list[Pod]:
+    """Return the agents' pods by node, without those that are ending."""
+    found = [
+        Pod(text(one, "metadata", "name"), text(one, "spec", "nodeName"), text(one, "status", "phase"))
+        for one in objects
+        if dig(one, "metadata", "deletionTimestamp") is None
+    ]
+    return sorted(found, key=lambda pod: (pod.node, pod.name))
+
+
+def left_out(why: str, at: datetime) -> Check:
+    """Return the one check that says that agents are not asked."""
+    return Check(_NAME, None, why, "each agent answers and encrypts", at)
+
+
+def checks(environment: Environment, agents: Sequence[Agent], nodes: int | None, at: datetime) -> Iterator[Check]:
+    """Yield what all agents together show; `nodes` is how many CiliumNodes there are, None where that is not known."""
+    answering = [one for one in agents if one.last is not None]
+    yield _answer(agents, answering, at)
+    if not answering:
+        return
+    yield _mode(environment, answering, at)
+    if environment.encryption.type == "wireguard":
+        yield _node_encryption(answering, at, wanted=environment.encryption.node_encryption)
+        yield _peers(answering, at, None if environment.cluster.mesh or nodes is None else nodes - 1)
+    if environment.encryption.type == "ipsec":
+        yield _errors(answering, at)
+        yield _keys(answering, at)
+
+
+def _answer(agents: Sequence[Agent], answering: Sequence[Agent], at: datetime) -> Check:
+    expected = "every agent answers"
+    if not agents:
+        return Check(f"{_NAME}/answer", ok=False, seen="there is no agent's pod", expected=expected, at=at)
+    silent = [f"{one.node or one.pod} ({one.silent})" for one in agents if one.last is None]
+    if silent:
+        seen = f"{len(answering):,} of {len(agents):,} answer; not: "
+        return failing(f"{_NAME}/answer", seen, expected, at, silent)
+    return Check(f"{_NAME}/answer", ok=True, seen=f"{len(agents):,} agents answer", expected=expected, at=at)
+
+
+def _mode(environment: Environment, agents: Sequence[Agent], at: datetime) -> Check:
+    wanted = MODES[environment.encryption.type]
+    return _alike(f"{_NAME}/mode", {one.node: text(one.last, "mode") or "Disabled" for one in agents}, (wanted,), at)
+
+
+def _alike(name: str, said: Mapping[str, str], wanted: Sequence[str], at: datetime) -> Check:
+    """Judge whether every node says one of a few words, and one at least the first of them."""
+    others = [f"{node} ({word})" for node, word in sorted(said.items()) if word not in wanted]
+    expected = wanted[0]
+    if others:
+        seen = f"{len(said) - len(others):,} of {len(said):,} agents say so; not: "
+        return failing(name, seen, expected, at, others)
+    counted = ", ".join(f"{count:,} agents {word}" for word, count in sorted(Counter(said.values()).items()))
+    return Check(name, wanted[0] in said.values(), counted, expected, at)
+
+
+def _node_encryption(agents: Sequence[Agent], at: datetime, *, wanted: bool) -> Check:
+    said = {one.node: _word(dig(one.last, "wireguard", "node-encryption")) for one in agents}
+    allowed = ("Enabled", _OPTED_OUT) if wanted else ("Disabled",)
+    return _alike(f"{_NAME}/node-encryption", said, allowed, at)
+
+
+def _word(told: object) -> str:
+    """Return how an agent says whether it encrypts between nodes; nothing, or false, is Disabled."""
+    if isinstance(told, str) and told:
+        return told
+    return "Enabled" if told is True else "Disabled"
+
+
+def _peers(agents: Sequence[Agent], at: datetime, wanted: int | None) -> Check:
+    """Judge the peers of each agent, which are all other nodes; in a mesh there are more, so they are told only."""
+    name = f"{_NAME}/peers"
+    said = {
+        one.node: sum(number(each, "peer-count") for each in items(one.last, "wireguard", "interfaces"))
+        for one in agents
+    }
+    counted = _range(said.values(), "peers")
+    if wanted is None:
+        return Check(name, None, counted, "told only: a mesh has more than this cluster's nodes", at)
+    expected = f"{wanted:,} peers each, the other nodes"
+    others = [f"{node} ({count:,})" for node, count in sorted(said.items()) if count != wanted]
+    if others:
+        seen = f"{len(said) - len(others):,} of {len(said):,} agents have them; not: "
+        return failing(name, seen, expected, at, others)
+    return Check(name, ok=True, seen=counted, expected=expected, at=at)
+
+
+def _range(numbers: object, what: str) -> str:
+    found = sorted(numbers)  # type: ignore[call-overload]
+    return f"{found[0]:,} {what} each" if found[0] == found[-1] else f"{found[0]:,} to {found[-1]:,} {what}"
+
+
+def _errors(agents: Sequence[Agent], at: datetime) -> Check:
+    """Judge whether XFRM errors grew between the two samples of an agent."""
+    name, expected = f"{_NAME}/xfrm-errors", "no more than in the sample before"
+    counts = {one.node: (errors(one.first), errors(one.last)) for one in agents}
+    grown = [f"{node} ({old:,} -> {new:,})" for node, (old, new) in sorted(counts.items()) if new > old]
+    if grown:
+        return failing(name, "they grow: ", expected, at, grown)
+    total = sum(new for _, new in counts.values())
+    return Check(name, ok=True, seen=f"{total:,} since the nodes started, none since", expected=expected, at=at)
+
+
+def errors(status: Object | None) -> int:
+    """Return how many XFRM errors an agent has counted."""
+    each = dig(status, "ipsec", "xfrm-errors")
+    named = sum(number(each, one) for one in each) if isinstance(each, dict) else 0
+    return max(number(status, "ipsec", "error-count"), named)
+
+
+def _keys(agents: Sequence[Agent], at: datetime) -> Check:
+    counts = [number(one.last, "ipsec", "keys-in-use") for one in agents]
+    return Check(f"{_NAME}/keys-in-use", None, _range(counts, "keys"), "told only: a rotation doubles them", at)

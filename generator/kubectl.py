@@ -1,0 +1,179 @@
+"""The gate to kubectl, which only ever asks: `get`, and one command inside an agent."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from generator import process
+from generator.errors import ToolError, UnansweredError
+from generator.evidence import text
+from generator.redaction import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from generator.evidence import Object, Question
+
+
+class LastingError(ToolError):
+    """kubectl knows no such cluster, or this user may not ask that: waiting changes nothing."""
+
+
+_LIMIT: Final = 90.0  # seconds for a question; kubectl itself tries again for 10 s where a connection is dropped
+_REQUEST: Final = "--request-timeout=30s"
+_ANSWER: Final = 30.0  # seconds for an agent
+_AGENT: Final = "cilium-agent"  # the container
+_PROGRAMS: Final = ("cilium-dbg", "cilium")  # what the agent's own client is called, from 1.15 and before
+
+
+@dataclass(frozen=True, slots=True)
+class Kubectl:
+    """The program, and which cluster it speaks with; None: what it takes by itself."""
+
+    program: str
+    kubeconfig: Path | None = None
+    context: str | None = None
+
+    def get(self, question: Question) -> list[Object]:
+        """Return what there is, of each object what the question keeps; nothing where there is no such kind either.
+
+        Raises LastingError where it may not be asked, ToolError where the cluster does not answer.
+        """
+        words = ["get", question.resource, *([question.name] if question.name else []), "--output=json", _REQUEST]
+        words += ["--namespace", question.namespace] if question.namespace else []
+        words += ["--selector", question.selector] if question.selector else []
+        result = self._run(*words)
+        if result.code != 0 and _EXPIRED.search(result.stderr):  # a long list has changed between two of its pieces
+            result = self._run(*words, "--chunk-size=0")
+        if result.code != 0:
+            if _MISSING.search(result.stderr):
+                return []
+            raise _failure(result, f"{question} cannot be asked for: ")
+        try:
+            return [question.kept(one) for one in _objects(result.stdout)]
+        except ValueError:
+            raise ToolError(f"what kubectl answers about {question} is no JSON") from None
+
+    def encryption(self, namespace: str, pod: str) -> Object:
+        """Return what an agent tells of its encryption.
+
+        Raises LastingError where one may not ask, ToolError, with the reason, where it does not answer.
+        """
+        for program in _PROGRAMS:
+            words = ("exec", "--namespace", namespace, pod, "--container", _AGENT, "--")
+            result = self._run(*words, program, "encrypt", "status", "--output", "json", seconds=_ANSWER)
+            if result.code == 0 or not _NO_PROGRAM.search(result.stderr):
+                break
+        if result.code != 0:
+            raise _failure(result)
+        try:
+            told = json.loads(result.stdout)
+        except ValueError:
+            told = None
+        if not isinstance(told, dict):
+            raise ToolError("what it answers is no JSON")
+        return told
+
+    def versions(self) -> tuple[str, str]:
+        """Return kubectl's own version and the cluster's, each empty where it is not told."""
+        try:
+            told = json.loads(self._run("version", "--output=json", _REQUEST).stdout)
+        except (ValueError, ToolError):
+            return "", ""
+        return text(told, "clientVersion", "gitVersion"), text(told, "serverVersion", "gitVersion")
+
+    def where(self) -> str:
+        """Return the context that is asked, empty where kubectl names none."""
+        if self.context is not None:
+            return self.context
+        result = self._run("config", "current-context")
+        return result.stdout.decode("utf-8", "replace").strip() if result.code == 0 else ""
+
+    def _run(self, *words: str, seconds: float = _LIMIT) -> process.Result:
+        which = [] if self.kubeconfig is None else ["--kubeconfig", str(self.kubeconfig)]
+        which += [] if self.context is None else ["--context", self.context]
+        env = {**os.environ, "LC_ALL": "C"}  # its words are read
+        try:
+            return process.run([self.program, *which, *words], cwd=Path.cwd(), env=env, seconds=seconds)
+        except UnansweredError:
+            raise UnansweredError(f"kubectl {words[0]} did not answer within {seconds:g} s") from None
+
+
+def find(kubeconfig: Path | None, context: str | None) -> Kubectl:
+    """Return the kubectl on PATH.  Raises ToolError where there is none."""
+    program = shutil.which("kubectl")
+    if program is None:
+        raise ToolError("kubectl is not to be found", hint="put it on PATH")
+    return Kubectl(program, kubeconfig, context)
+
+
+_MISSING: Final = re.compile(
+    rb"^Error from server \(NotFound\)|^error: the server doesn't have a resource type", re.MULTILINE
+)
+_EXPIRED: Final = re.compile(rb"^Error from server \((?:Expired|Gone)\)", re.MULTILINE)
+_NO_PROGRAM: Final = re.compile(rb"executable file not found|no such file or directory")
+_FORBIDDEN: Final = re.compile(
+    r'(?:User "(?P<who>[^"]*)" )?cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)" '
+    r'(?:in the namespace "(?P<namespace>[^"]+)"|at the cluster scope)'
+)
+_NO_CLUSTER: Final = re.compile(
+    r"Error in configuration|error: (?:context|error loading|stat|no context|You must be logged in|exec plugin)"
+)
+_NO_CONFIG: Final = "localhost:8080"  # where kubectl looks if nothing tells it of a cluster
+_RIGHTS: Final = "keyturn engine rbac prints the rights that are needed"
+
+
+def _failure(result: process.Result, start: str = "") -> ToolError:
+    """Say why kubectl got no answer, by the line that says it; the lines of its own log come before."""
+    lines = [line.strip() for line in result.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    told = [line for line in lines if not _LOGGED.match(line)] or lines[-1:] or [f"exit {result.code}"]
+    line = redact(told[0])
+    bare = re.sub(r"^(?:error: |Error from server )", "", line).rstrip(".")
+    if match := _FORBIDDEN.search(line):
+        resource = ".".join(part for part in (match["resource"], match["group"]) if part)
+        where = f"in namespace {match['namespace']}" if match["namespace"] else "in the whole cluster"
+        return LastingError(f"{match['who'] or 'you'} may not {match['verb']} {resource} {where}", hint=_RIGHTS)
+    if "(Forbidden)" in line:
+        return LastingError(f"{start}{bare}", hint=_RIGHTS)
+    if _NO_CLUSTER.match(line):
+        return LastingError(f"kubectl: {bare}", hint="see kubectl config get-contexts")
+    hint = "say --kubeconfig or --context: kubectl knows of no cluster" if _NO_CONFIG in line else ""
+    return ToolError(f"{start}{bare}", hint=hint)
+
+
+_LOGGED: Final = re.compile(r"[IWEF][0-9]{4} [0-9:.]+ +[0-9]+ |Warning: ")
+
+
+_DECODER: Final = json.JSONDecoder()
+_BLANK: Final = re.compile(r"[\s,]*")
+
+
+def _objects(output: bytes) -> Iterator[Object]:
+    """Yield the objects that kubectl printed, of a list one after the other, so that they need not all be kept.
+
+    Raises ValueError where it is no JSON.
+    """
+    words = output.decode("utf-8")
+    start = _LIST.match(words)
+    if start is None:
+        one = json.loads(words)
+        yield from one["items"] if isinstance(one.get("items"), list) else [one]
+        return
+    at = start.end()
+    while (at := _end(words, at)) < len(words) and words[at] != "]":
+        one, at = _DECODER.raw_decode(words, at)
+        yield one
+
+
+_LIST: Final = re.compile(r'\{\s*"apiVersion": "v1",\s*"items": \[')  # how kubectl begins a list
+
+
+def _end(words: str, at: int) -> int:
+    match: Any = _BLANK.match(words, at)
+    return int(match.end())
