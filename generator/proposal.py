@@ -116,13 +116,12 @@ _COLUMNS: Final = (
     "age of the old key",
     "recipients",
 )
-_NODES: Final = "kubectl get ciliumnodes -o custom-columns=NODE:.metadata.name,KEY:.spec.encryption.key"
 _CHECKS: Final = (
     "the diff changes nothing but the Secrets above{also}",
     "each `keyturn/key-id` goes up by one (after 15 comes 1) from what stands in `keyturn/previous-key-id`",
     "the recipients are the ones that should read the key",
     "Cilium is not being upgraded or downgraded, and the rotation before has reached every node",
-    f"after the merge every node shows the new id: `{_NODES}`",
+    "after the merge the cluster does it, and every node shows the new id: {verify}",
 )
 
 
@@ -148,8 +147,19 @@ def body(why: str, table: Sequence[Row], *, environment_files: bool = False) -> 
     lines = [_COLUMNS, ("---",) * len(_COLUMNS), *(_cells(row) for row in table)]
     shown = _fitting([f"| {' | '.join(line)} |" for line in lines])
     also = ", and `keySize` in the environments" if environment_files else ""
-    checks = "\n".join(f"- [ ] {check.replace('{also}', also)}" for check in _CHECKS)
+    filled = {"{also}": also, "{verify}": _verify(table)}
+    checks = "\n".join(f"- [ ] {_PLACE.sub(lambda match: filled[match[0]], check)}" for check in _CHECKS)
     return f"{why}\n\n{shown}\n\nTo check:\n\n{checks}\n"
+
+
+def _verify(table: Sequence[Row]) -> str:
+    """Say what shows that a rotation has reached every node."""
+    which = [f"`keyturn verify {row.environment} --wait 15m`" for row in table[:_NAMED]]
+    return ", ".join(which) + (", and so on for each" if len(table) > _NAMED else "")
+
+
+_NAMED: Final = 5  # environments
+_PLACE: Final = re.compile(r"\{\w+\}")
 
 
 def _fitting(lines: list[str]) -> str:

@@ -17,7 +17,7 @@ SHELLS = ("bash", "zsh", "fish")
 ODD = ("lab x", "lab\nplain,y", "lab$(touch z)", "lab;z", "lab,z", "-lab", "lab\x1b[31m", "LAB", "läb", ".lab")
 COMMANDS = [
     *("adopt", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "rules", "schema"),
-    *("status", "validate"),
+    *("status", "validate", "verify"),
 ]
 
 # What bash does at a Tab; `compopt` works at a prompt alone, and asks for the names of files there.
@@ -238,7 +238,7 @@ def test_without_a_repository_nothing_is_offered_and_nothing_said(tmp_path: Path
     [
         ([""], COMMANDS),
         (["re"], ["rekey", "render", "retire"]),
-        (["engine", ""], ["argocd", "flux"]),
+        (["engine", ""], ["argocd", "flux", "rbac"]),
         (["completion", ""], ["bash", "zsh", "fish"]),
         (["render", "--output", ""], ["text", "json"]),
         (["render", "--new"], ["--new-identity"]),

@@ -200,8 +200,7 @@ def test_body_says_why_then_shows_a_table_then_what_to_check(subjects: dict[str,
         "- [ ] each `keyturn/key-id` goes up by one (after 15 comes 1) from what stands in `keyturn/previous-key-id`\n"
         "- [ ] the recipients are the ones that should read the key\n"
         "- [ ] Cilium is not being upgraded or downgraded, and the rotation before has reached every node\n"
-        "- [ ] after the merge every node shows the new id: "
-        "`kubectl get ciliumnodes -o custom-columns=NODE:.metadata.name,KEY:.spec.encryption.key`\n"
+        "- [ ] after the merge the cluster does it, and every node shows the new id: `keyturn verify lab --wait 15m`\n"
     )
 
 

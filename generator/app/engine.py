@@ -1,17 +1,22 @@
-"""`keyturn engine`: what Flux or Argo CD needs before it can apply a tree."""
+"""`keyturn engine`: what Flux or Argo CD needs before it can apply a tree, and what `verify` needs to look at it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from generator import templating, workspace
+from generator import engines, templating, workspace
+from generator.cilium import SECRET_NAME
 from generator.errors import InputError
 from generator.findings import InvalidError, errors, tidy
+from generator.model import Gitops
 from generator.render import Renderer
 from generator.worktree import WorkTree
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from generator.model import Environment
 
 
 def manifests(root: Path | None, engine: str, name: str | None) -> str:
@@ -19,16 +24,62 @@ def manifests(root: Path | None, engine: str, name: str | None) -> str:
 
     Without a root the package's own templates serve.  Raises InputError where another engine applies the environment.
     """
-    environment = None
-    if root is not None and name is not None:
-        space = workspace.load(WorkTree(root), [name])
-        if errors(space.findings, strict=False):
-            raise InvalidError(tidy(space.findings))
-        environment = space.environments[0]
+    environment = _environment(root, name)
+    if environment is not None and environment.gitops.engine != engine:
         applied = environment.gitops.engine
-        if applied != engine:
-            message = f"{name} is applied by {applied}, not by {engine}"
-            hint = "" if applied == "none" else f"keyturn engine {applied} {name}"
-            raise InputError(message, hint=hint)
+        message = f"{name} is applied by {applied}, not by {engine}"
+        raise InputError(message, hint="" if applied == "none" else f"keyturn engine {applied} {name}")
+    return _renderer(root).engine(f"engine/{engine}.yaml", environment)
+
+
+def rbac(root: Path | None, name: str | None, *, secret: bool, agents: bool) -> str:
+    """Return the Roles, as YAML documents, that `keyturn verify` takes for an environment, else for any of them.
+
+    `secret` and `agents` say whether the Secret is read and the agents are asked.
+    """
+    environment = _environment(root, name)
+    types = ("ipsec", "wireguard") if environment is None else (environment.encryption.type,)
+    values = {
+        "name": name,
+        "cilium_namespace": _NAMESPACE if environment is None else environment.cilium.namespace,
+        "secret_name": SECRET_NAME,
+        "encrypted": types != ("none",),
+        "wireguard": "wireguard" in types,
+        "secret": secret and "ipsec" in types,
+        "exec": agents,
+        "flux": environment is None or environment.gitops.engine == "flux",
+        "engines": list(_engines(environment)),
+    }
+    return _renderer(root).engine("engine/rbac.yaml", environment, values)
+
+
+def _engines(environment: Environment | None) -> Iterator[tuple[str, str, str, list[str]]]:
+    """Yield namespace, API group and resource of the objects that steer an engine, and their names; none: any."""
+    if environment is None:
+        gitops = Gitops()
+        yield gitops.flux.namespace, "kustomize.toolkit.fluxcd.io", "kustomizations", []
+        yield gitops.argocd.namespace, "argoproj.io", "applications", []
+        return
+    asked = engines.questions(environment).values()
+    for kind in ("kustomizations", "applications"):
+        of_kind = [one for one in asked if one.resource.startswith(f"{kind}.")]
+        if of_kind:
+            group = of_kind[0].resource.partition(".")[2]
+            yield of_kind[0].namespace, group, kind, [one.name for one in of_kind]
+
+
+_NAMESPACE: Final = "kube-system"  # Cilium's, where nobody says another
+
+
+def _environment(root: Path | None, name: str | None) -> Environment | None:
+    if root is None or name is None:
+        return None
+    space = workspace.load(WorkTree(root), [name])
+    if errors(space.findings, strict=False):
+        raise InvalidError(tidy(space.findings))
+    return space.environments[0]
+
+
+def _renderer(root: Path | None) -> Renderer:
     templates, _ = templating.load(WorkTree(root) if root is not None else None)
-    return Renderer(templates).engine(f"engine/{engine}.yaml", environment)
+    return Renderer(templates)
