@@ -11,10 +11,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from generator.evidence import Check, dig, failing, items, number, text
+from generator.evidence import Check, counted, dig, failing, items, number, text
+from generator.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from generator.evidence import Object
@@ -35,6 +36,11 @@ class Agent:
     first: Object | None = None
     last: Object | None = None
     silent: str = ""
+
+    @property
+    def complaint(self) -> str:
+        """Why it told nothing, or what it complains of itself, such as a kernel that does not do what it should."""
+        return self.silent or redact(" ".join(text(self.last, "msg").split()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def left_out(why: str, at: datetime) -> Check:
 def checks(environment: Environment, agents: Sequence[Agent], nodes: int | None, at: datetime) -> Iterator[Check]:
     """Yield what all agents together show; `nodes` is how many CiliumNodes there are, None where that is not known."""
     answering = [one for one in agents if one.last is not None]
-    yield _answer(agents, answering, at)
+    yield _answer(agents, at)
     if not answering:
         return
     yield _mode(environment, answering, at)
@@ -79,20 +85,22 @@ def checks(environment: Environment, agents: Sequence[Agent], nodes: int | None,
         yield _keys(answering, at)
 
 
-def _answer(agents: Sequence[Agent], answering: Sequence[Agent], at: datetime) -> Check:
-    expected = "every agent answers"
+def _answer(agents: Sequence[Agent], at: datetime) -> Check:
+    expected = "every agent answers, and complains of nothing"
     if not agents:
         return Check(f"{_NAME}/answer", ok=False, seen="there is no agent's pod", expected=expected, at=at)
-    silent = [f"{one.node or one.pod} ({one.silent})" for one in agents if one.last is None]
+    silent = [f"{one.node or one.pod} ({one.complaint})" for one in agents if one.complaint]
     if silent:
-        seen = f"{len(answering):,} of {len(agents):,} answer; not: "
+        seen = f"{len(agents) - len(silent):,} of {counted(len(agents), 'agent')}; not: "
         return failing(f"{_NAME}/answer", seen, expected, at, silent)
-    return Check(f"{_NAME}/answer", ok=True, seen=f"{len(agents):,} agents answer", expected=expected, at=at)
+    return Check(
+        f"{_NAME}/answer", ok=True, seen=f"{counted(len(agents), 'agent')}, each of them", expected=expected, at=at
+    )
 
 
 def _mode(environment: Environment, agents: Sequence[Agent], at: datetime) -> Check:
     wanted = MODES[environment.encryption.type]
-    return _alike(f"{_NAME}/mode", {one.node: text(one.last, "mode") or "Disabled" for one in agents}, (wanted,), at)
+    return _alike(f"{_NAME}/mode", {one.node: text(one.last, "mode") or "not told" for one in agents}, (wanted,), at)
 
 
 def _alike(name: str, said: Mapping[str, str], wanted: Sequence[str], at: datetime) -> Check:
@@ -100,23 +108,17 @@ def _alike(name: str, said: Mapping[str, str], wanted: Sequence[str], at: dateti
     others = [f"{node} ({word})" for node, word in sorted(said.items()) if word not in wanted]
     expected = wanted[0]
     if others:
-        seen = f"{len(said) - len(others):,} of {len(said):,} agents say so; not: "
+        seen = f"{len(said) - len(others):,} of {counted(len(said), 'agent')}; not: "
         return failing(name, seen, expected, at, others)
-    counted = ", ".join(f"{count:,} agents {word}" for word, count in sorted(Counter(said.values()).items()))
-    return Check(name, wanted[0] in said.values(), counted, expected, at)
+    words = ", ".join(f"{word}: {counted(count, 'agent')}" for word, count in sorted(Counter(said.values()).items()))
+    return Check(name, wanted[0] in said.values(), words, expected, at)
 
 
 def _node_encryption(agents: Sequence[Agent], at: datetime, *, wanted: bool) -> Check:
-    said = {one.node: _word(dig(one.last, "wireguard", "node-encryption")) for one in agents}
+    """Judge node to node encryption; a zero is left out of JSON, so what is not told is off."""
+    said = {one.node: text(one.last, "wireguard", "node-encryption") or "Disabled" for one in agents}
     allowed = ("Enabled", _OPTED_OUT) if wanted else ("Disabled",)
     return _alike(f"{_NAME}/node-encryption", said, allowed, at)
-
-
-def _word(told: object) -> str:
-    """Return how an agent says whether it encrypts between nodes; nothing, or false, is Disabled."""
-    if isinstance(told, str) and told:
-        return told
-    return "Enabled" if told is True else "Disabled"
 
 
 def _peers(agents: Sequence[Agent], at: datetime, wanted: int | None) -> Check:
@@ -126,20 +128,21 @@ def _peers(agents: Sequence[Agent], at: datetime, wanted: int | None) -> Check:
         one.node: sum(number(each, "peer-count") for each in items(one.last, "wireguard", "interfaces"))
         for one in agents
     }
-    counted = _range(said.values(), "peers")
+    told = _range(said.values(), "peer")
     if wanted is None:
-        return Check(name, None, counted, "told only: a mesh has more than this cluster's nodes", at)
-    expected = f"{wanted:,} peers each, the other nodes"
+        return Check(name, None, told, "told only: a mesh has more than this cluster's nodes", at)
+    expected = f"{counted(wanted, 'peer')} each, the other nodes"
     others = [f"{node} ({count:,})" for node, count in sorted(said.items()) if count != wanted]
     if others:
-        seen = f"{len(said) - len(others):,} of {len(said):,} agents have them; not: "
+        seen = f"{len(said) - len(others):,} of {counted(len(said), 'agent')}; not: "
         return failing(name, seen, expected, at, others)
-    return Check(name, ok=True, seen=counted, expected=expected, at=at)
+    return Check(name, ok=True, seen=told, expected=expected, at=at)
 
 
-def _range(numbers: object, what: str) -> str:
-    found = sorted(numbers)  # type: ignore[call-overload]
-    return f"{found[0]:,} {what} each" if found[0] == found[-1] else f"{found[0]:,} to {found[-1]:,} {what}"
+def _range(numbers: Iterable[int], what: str) -> str:
+    found = sorted(numbers)
+    least, most = found[0], found[-1]
+    return f"{counted(most, what)} each" if least == most else f"{least:,} to {counted(most, what)}"
 
 
 def _errors(agents: Sequence[Agent], at: datetime) -> Check:
@@ -162,4 +165,4 @@ def errors(status: Object | None) -> int:
 
 def _keys(agents: Sequence[Agent], at: datetime) -> Check:
     counts = [number(one.last, "ipsec", "keys-in-use") for one in agents]
-    return Check(f"{_NAME}/keys-in-use", None, _range(counts, "keys"), "told only: a rotation doubles them", at)
+    return Check(f"{_NAME}/keys-in-use", None, _range(counts, "key"), "told only: a rotation doubles them", at)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from generator import adoption, cilium
 from generator.errors import InputError
-from generator.evidence import Check, Question, dig, failing, items, name, number, text
+from generator.evidence import Check, Question, counted, dig, failing, items, name, number, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,11 +107,11 @@ def _rollout(answer: Answer) -> Check:
     found = answer.objects[0]
     wanted = number(found, "status", "desiredNumberScheduled")
     updated, available = number(found, "status", "updatedNumberScheduled"), number(found, "status", "numberAvailable")
-    seen = f"of {wanted} agents {updated} of the newest revision, {available} available"
+    seen = f"of {counted(wanted, 'agent')} {updated:,} of the newest revision, {available:,} available"
     if number(found, "status", "observedGeneration") < number(found, "metadata", "generation"):
         return Check("rollout", ok=False, seen="a change that is not rolled out yet", expected=expected, at=answer.at)
     ok = wanted > 0 and updated >= wanted and available >= wanted
-    return Check("rollout", ok, f"{wanted} agents, all of them" if ok else seen, expected, answer.at)
+    return Check("rollout", ok, f"{counted(wanted, 'agent')}, each of them" if ok else seen, expected, answer.at)
 
 
 _TAG: Final = re.compile(r"[^@]*/[^/@]*?:(?P<tag>[^:/@]+)(?:@.*)?")
@@ -171,8 +171,10 @@ def _keys(told: Told, answer: Answer) -> Check:
     nodes = sorted(answer.objects, key=lambda one: str(one["name"]))
     behind = [f"{one['name']} ({one['key'] or 'none'})" for one in nodes if one["key"] != told.key_id]
     if not behind:
-        return Check(title, ok=True, seen=f"{len(nodes):,} nodes show it", expected=expected, at=answer.at)
-    moved = f"{len(nodes) - len(behind):,} of {len(nodes):,} nodes show it; not yet: "
+        return Check(
+            title, ok=True, seen=f"{counted(len(nodes), 'node')}, each of them", expected=expected, at=answer.at
+        )
+    moved = f"{len(nodes) - len(behind):,} of {counted(len(nodes), 'node')}; not yet: "
     return failing(title, moved, expected, answer.at, behind)
 
 
@@ -188,10 +190,10 @@ def _public_keys(ciliumnodes: Answer, nodes: Answer) -> Iterator[Check]:
     without = [f"{one} ({_lack(public.get(one))})" for one in every if _lack(public.get(one))]
     at = ciliumnodes.at
     if without or not every:
-        seen = f"{len(every) - len(without):,} of {len(every):,} nodes have one; without: " if every else "no node"
+        seen = f"{len(every) - len(without):,} of {counted(len(every), 'node')}; not: " if every else "no node"
         yield failing(title, seen, expected, at, without)
     else:
-        yield Check(title, ok=True, seen=f"{len(every):,} nodes have one", expected=expected, at=at)
+        yield Check(title, ok=True, seen=f"{counted(len(every), 'node')}, each of them", expected=expected, at=at)
     yield _different(public, ciliumnodes)
 
 
@@ -214,7 +216,9 @@ def _different(public: dict[str, str], answer: Answer) -> Check:
     same = [" and ".join(nodes) for nodes in holders.values() if len(nodes) > 1]
     if same:
         return failing(title, "the same key: ", expected, answer.at, same)
-    return Check(title, ok=True, seen=f"{len(holders):,} different keys", expected=expected, at=answer.at)
+    return Check(
+        title, ok=True, seen=f"{counted(len(holders), 'key')}, no two the same", expected=expected, at=answer.at
+    )
 
 
 def shown(answers: Answers) -> dict[str, str]:

@@ -89,6 +89,11 @@ def failing(name: str, seen: str, expected: str, at: datetime, names: Sequence[s
     return Check(name, False, seen + ", ".join(names[:SHOWN]), expected, at, tuple(names[SHOWN:]))  # noqa: FBT003 -- a check's own word
 
 
+def counted(count: int, word: str) -> str:
+    """Return `1 node`, `5,000 nodes`."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
 def dig(one: object, *path: str) -> Any:
     """Return what stands at a path in an object, None where nothing does."""
     for name in path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from generator import process
 from generator.errors import ToolError, UnansweredError
-from generator.evidence import text
+from generator.evidence import dig, text
 from generator.redaction import redact
 
 if TYPE_CHECKING:
@@ -27,18 +27,22 @@ class LastingError(ToolError):
 
 _LIMIT: Final = 90.0  # seconds for a question; kubectl itself tries again for 10 s where a connection is dropped
 _REQUEST: Final = "--request-timeout=30s"
-_ANSWER: Final = 30.0  # seconds for an agent
 _AGENT: Final = "cilium-agent"  # the container
+NODES: Final = "node-encryption"  # an entry of EncryptionStatus
 _PROGRAMS: Final = ("cilium-dbg", "cilium")  # what the agent's own client is called, from 1.15 and before
 
 
 @dataclass(frozen=True, slots=True)
 class Kubectl:
-    """The program, and which cluster it speaks with; None: what it takes by itself."""
+    """The program, and which cluster it speaks with; None: what it takes by itself.
+
+    `patience` is how many seconds an agent may take.
+    """
 
     program: str
     kubeconfig: Path | None = None
     context: str | None = None
+    patience: float = 30
 
     def get(self, question: Question) -> list[Object]:
         """Return what there is, of each object what the question keeps; nothing where there is no such kind either.
@@ -61,24 +65,34 @@ class Kubectl:
             raise ToolError(f"what kubectl answers about {question} is no JSON") from None
 
     def encryption(self, namespace: str, pod: str) -> Object:
-        """Return what an agent tells of its encryption.
+        """Return what an agent tells of its encryption, in the words of Cilium's API model EncryptionStatus.
 
-        Raises LastingError where one may not ask, ToolError, with the reason, where it does not answer.
+        No version's `encrypt status` tells of node encryption, so an agent by WireGuard is asked for its whole status
+        too.  Raises LastingError where one may not ask, ToolError, with the reason, where it does not answer.
         """
+        found = self._agent(namespace, pod, "encrypt", "status")
+        wireguard = found.get("wireguard")
+        if isinstance(wireguard, dict) and text(found, "mode") == "Wireguard" and not wireguard.get(NODES):
+            whole = self._agent(namespace, pod, "status")
+            wireguard[NODES] = dig(whole, "encryption", "wireguard", NODES)
+        return found
+
+    def _agent(self, namespace: str, pod: str, *command: str) -> Object:
+        """Run a command of the agent's own client, by the name that it has there, and return its answer."""
         for program in _PROGRAMS:
-            words = ("exec", "--namespace", namespace, pod, "--container", _AGENT, "--")
-            result = self._run(*words, program, "encrypt", "status", "--output", "json", seconds=_ANSWER)
+            words = ("exec", "--namespace", namespace, pod, "--container", _AGENT, "--", program, *command)
+            result = self._run(*words, "--output", "json", seconds=self.patience)
             if result.code == 0 or not _NO_PROGRAM.search(result.stderr):
                 break
         if result.code != 0:
             raise _failure(result)
         try:
-            told = json.loads(result.stdout)
+            found = json.loads(result.stdout)
         except ValueError:
-            told = None
-        if not isinstance(told, dict):
+            found = None
+        if not isinstance(found, dict):
             raise ToolError("what it answers is no JSON")
-        return told
+        return found
 
     def versions(self) -> tuple[str, str]:
         """Return kubectl's own version and the cluster's, each empty where it is not told."""

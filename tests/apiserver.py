@@ -168,7 +168,9 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(code, {**failure, "reason": reason, "message": message, "code": code})
 
     def answer(self, code: int, body: Object) -> None:
-        data = json.dumps(body).encode()
+        self.send(code, json.dumps(body).encode())
+
+    def send(self, code: int, data: bytes) -> None:
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))

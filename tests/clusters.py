@@ -53,7 +53,7 @@ CONFIG = {
 
 def public(number: int) -> str:
     """A node's public key; the real ones are 32 bytes too."""
-    return base64.b64encode(bytes([number]) * 32).decode()
+    return base64.b64encode(number.to_bytes(32, "big")).decode()
 
 
 def ciliumnode(name: str, *, key: int = 0, public_key: str = "") -> Object:
@@ -175,19 +175,24 @@ def argocd(commit: str, *parts: str) -> list[Object]:
     ]
 
 
-# What agents answer to `encrypt status -o json`, without what is zero, false or empty.
-IPSEC_AGENT = {
-    "mode": "IPsec",
+# What agents answer to `encrypt status -o json`, as each version's source writes it: what is zero or empty is left out,
+# and no version tells there of node encryption, which stands in `status -o json`.
+IPSEC_AGENT: Object = {
     "ipsec": {"decrypt-interfaces": ["eth0"], "keys-in-use": 6, "max-seq-number": "0x4f/0xffffffff"},
+    "mode": "IPsec",
 }
 
 
-def wireguard_agent(node_encryption: str = "Disabled", peers: int = 3) -> Object:
-    interface = {"name": "cilium_wg0", "listen-port": 51871, "public-key": public(1), "peer-count": peers}
-    return {"mode": "Wireguard", "wireguard": {"interfaces": [interface], "node-encryption": node_encryption}}
+def wireguard_agent(peers: int = 3) -> Object:
+    interface = {"listen-port": 51871, "name": "cilium_wg0", "peer-count": peers, "peers": None}
+    return {"mode": "Wireguard", "wireguard": {"interfaces": [interface | {"public-key": public(1)}]}}
 
 
-WIREGUARD_AGENT = wireguard_agent()
+def whole_status(node_encryption: str) -> Object:
+    """What an agent answers to `status -o json`, of which most is nobody's business here."""
+    wireguard = {"interfaces": [{"name": "cilium_wg0", "peer-count": 3}], "node-encryption": node_encryption}
+    return {"cilium": {"state": "Ok"}, "encryption": {"mode": "Wireguard", "wireguard": wireguard}}
+
 
 # `exec` alone is a stand-in: everything else goes to the real kubectl.
 STAND_IN = """
@@ -198,8 +203,9 @@ esac
 while [ "$1" != exec ]; do shift; done
 pod=$4
 program=$8
+[ "$9" = status ] && question=status || question=every
 echo "$pod $program" >> "$AGENTS/asked"
-for file in "$AGENTS/$pod.$program" "$AGENTS/$pod" "$AGENTS/$program" "$AGENTS/every"; do
+for file in "$AGENTS/$pod.$question" "$AGENTS/$program" "$AGENTS/$question"; do
   [ ! -f "$file" ] || { . "$file"; exit; }
 done
 exit 1
@@ -220,7 +226,10 @@ class Lab:
         return rig.command(self.repo.root, "verify", name, "--kubeconfig", str(self.folder / "config"), *words)
 
     def agents(self, script: str, which: str = "every") -> None:
-        """Say what `exec` does: lines for sh; `which` is a pod, a program, or both with a dot between them."""
+        """Say what `exec` does, in lines for sh.
+
+        `which` is `every` (encryption) or `status` (the whole), for one agent behind its pod and a dot, or a program.
+        """
         (self.folder / "agents" / which).write_text(script, "utf-8")
 
     def tell(self, answer: Object, which: str = "every") -> None:
@@ -298,7 +307,8 @@ def wireguard(serve: Callable[[str], Lab]) -> Lab:
         *nodes(*NODES),
         *argocd(lab.commit, "root", "cilium"),
     ]
-    lab.tell(WIREGUARD_AGENT)
+    lab.tell(wireguard_agent())
+    lab.tell(whole_status("Disabled"), "status")
     return lab
 
 

@@ -28,13 +28,13 @@ NODES = clusters.NODES
 ARGOCD = clusters.ARGOCD
 __all__ = ["lab", "serve", "wireguard"]  # fixtures
 HOLDS = {
-    "rollout": (True, "4 agents, all of them"),
+    "rollout": (True, "4 agents, each of them"),
     "version": (True, "v1.16.0"),
     "secret": (True, "id 1 and the same fingerprint"),
-    "ciliumnodes/key": (True, "4 nodes show it"),
+    "ciliumnodes/key": (True, "4 nodes, each of them"),
     "helmrelease/cilium": (True, "ready, chart 1.16.0"),
-    "agents/answer": (True, "4 agents answer"),
-    "agents/mode": (True, "4 agents IPsec"),
+    "agents/answer": (True, "4 agents, each of them"),
+    "agents/mode": (True, "IPsec: 4 agents"),
     "agents/xfrm-errors": (True, "0 since the nodes started, none since"),
     "agents/keys-in-use": (None, "6 keys each"),
 }
@@ -56,10 +56,10 @@ def test_cluster_that_does_what_git_says_holds(lab: Lab) -> None:
         ("yes", "cilium-config/enable-ipsec-key-watcher", "true", "true"),
         ("yes", "cilium-config/ipsec-key-rotation-duration", "5m", "5m"),
         ("yes", "cilium-config/enable-encryption-strict-mode", "not there", "absent or false"),
-        ("yes", "rollout", "4 agents, all of them", "every agent is of the newest revision, and available"),
+        ("yes", "rollout", "4 agents, each of them", "every agent is of the newest revision, and available"),
         ("yes", "version", "v1.16.0", "1.16.0"),
         ("yes", "secret", "id 1 and the same fingerprint", "id 1 and git's fingerprint"),
-        ("yes", "ciliumnodes/key", "4 nodes show it", "every node shows key 1"),
+        ("yes", "ciliumnodes/key", "4 nodes, each of them", "every node shows key 1"),
         ("yes", "kustomization/lab-secrets", at, f"{at} or later"),
         ("yes", "kustomization/lab-cilium", at, f"{at} or later"),
         ("yes", "helmrelease/cilium", "ready, chart 1.16.0", "ready, chart 1.16.0"),
@@ -104,29 +104,30 @@ def test_wireguard_by_argocd_holds(wireguard: Lab) -> None:
 
     at = f"Synced, Healthy, at {wireguard.commit[:12]}"
     assert seen(done) == {
-        "rollout": (True, "4 agents, all of them"),
+        "rollout": (True, "4 agents, each of them"),
         "version": (True, "v1.16.0"),
-        "ciliumnodes/public-key": (True, "4 nodes have one"),
-        "ciliumnodes/different": (True, "4 different keys"),
+        "ciliumnodes/public-key": (True, "4 nodes, each of them"),
+        "ciliumnodes/different": (True, "4 keys, no two the same"),
         "application/lab-root": (True, at),
         "application/lab-cilium": (True, at),
-        "agents/answer": (True, "4 agents answer"),
-        "agents/mode": (True, "4 agents Wireguard"),
-        "agents/node-encryption": (True, "4 agents Disabled"),
+        "agents/answer": (True, "4 agents, each of them"),
+        "agents/mode": (True, "Wireguard: 4 agents"),
+        "agents/node-encryption": (True, "Disabled: 4 agents"),
         "agents/peers": (True, "3 peers each"),
     }
-    assert (len(wireguard.asked), done.holds) == (4, True)
+    assert (len(wireguard.asked), done.holds) == (8, True)
 
 
 def test_node_encryption_holds_with_a_control_plane_that_opted_out(serve: Callable[[str], Lab]) -> None:
     lab = serve(WIREGUARD.replace("wireguard}", "wireguard, nodeEncryption: true}") + "gitops: {engine: none}\n")
     lab.server.objects = [clusters.config("node"), *clusters.nodes(*NODES)]
-    lab.tell(clusters.wireguard_agent("Enabled"))
-    lab.tell(clusters.wireguard_agent("OptedOut"), "cilium-control-plane")
+    lab.tell(clusters.wireguard_agent())
+    lab.tell(clusters.whole_status("Enabled"), "status")
+    lab.tell(clusters.whole_status("OptedOut"), "cilium-control-plane.status")
 
     done = look(lab)
 
-    assert (done.holds, seen(done)["agents/node-encryption"]) == (True, (True, "3 agents Enabled, 1 agents OptedOut"))
+    assert (done.holds, seen(done)["agents/node-encryption"]) == (True, (True, "Enabled: 3 agents, OptedOut: 1 agent"))
 
 
 def test_encryption_that_is_off_is_off(serve: Callable[[str], Lab]) -> None:
@@ -137,10 +138,10 @@ def test_encryption_that_is_off_is_off(serve: Callable[[str], Lab]) -> None:
     done = look(lab)
 
     assert seen(done) == {
-        "rollout": (True, "4 agents, all of them"),
+        "rollout": (True, "4 agents, each of them"),
         "version": (True, "v1.16.0"),
-        "agents/answer": (True, "4 agents answer"),
-        "agents/mode": (True, "4 agents Disabled"),
+        "agents/answer": (True, "4 agents, each of them"),
+        "agents/mode": (True, "Disabled: 4 agents"),
     }
     assert done.holds
 
@@ -163,12 +164,12 @@ def test_ipsec_that_does_otherwise_fails_each_check(lab: Lab) -> None:
     lab.one("Kustomization", "lab-secrets")["status"]["conditions"][0] |= {"status": "False", "message": "no\nkey"}
     lab.one("Kustomization", "lab-cilium")["status"]["lastAppliedRevision"] = f"main@sha1:{'0' * 40}"
     lab.one("HelmRelease")["status"]["history"][0]["chartVersion"] = "1.15.9"
-    lab.agents("exit 1\n", "cilium-worker2")
-    lab.tell({"mode": "Disabled"}, "cilium-worker")
+    lab.agents("exit 1\n", "cilium-worker2.every")
+    lab.tell({"mode": "Disabled"}, "cilium-worker.every")
     lab.agents(
         'n=$(cat "$AGENTS/n" 2>/dev/null || echo 1); echo $((n + 1)) > "$AGENTS/n"\n'
         'echo "{\\"mode\\": \\"IPsec\\", \\"ipsec\\": {\\"xfrm-errors\\": {\\"inbound_no_state\\": $n}}}"\n',
-        "cilium-worker3",
+        "cilium-worker3.every",
     )
 
     done = look(lab)
@@ -183,12 +184,12 @@ def test_ipsec_that_does_otherwise_fails_each_check(lab: Lab) -> None:
         "rollout": (False, "of 4 agents 4 of the newest revision, 3 available"),
         "version": (False, "v1.15.9"),
         "secret": (False, "id 2 and the same fingerprint"),
-        "ciliumnodes/key": (False, "2 of 4 nodes show it; not yet: worker2 (15), worker3 (none)"),
+        "ciliumnodes/key": (False, "2 of 4 nodes; not yet: worker2 (15), worker3 (none)"),
         "kustomization/lab-secrets": (False, f"not ready: no key, {at.removeprefix('ready, ')}"),
         "kustomization/lab-cilium": (False, "ready, at 000000000000, which this clone does not have: git fetch"),
         "helmrelease/cilium": (False, "ready, chart 1.15.9"),
-        "agents/answer": (False, "3 of 4 answer; not: worker2 (exit 1)"),
-        "agents/mode": (False, "2 of 3 agents say so; not: worker (Disabled)"),
+        "agents/answer": (False, "3 of 4 agents; not: worker2 (exit 1)"),
+        "agents/mode": (False, "2 of 3 agents; not: worker (Disabled)"),
         "agents/xfrm-errors": (False, "they grow: worker3 (1 -> 2)"),
         "agents/keys-in-use": (None, "0 to 6 keys"),
     }
@@ -209,7 +210,7 @@ def test_wireguard_that_does_otherwise_fails_each_check(wireguard: Lab) -> None:
     ]
     wireguard.one("CiliumNode", "control-plane")["metadata"] = {"name": "control-plane"}
     wireguard.one("Application", "lab-root")["status"]["sync"]["status"] = "OutOfSync"
-    wireguard.tell(clusters.wireguard_agent("Enabled"), "cilium-worker")
+    wireguard.tell(clusters.whole_status("Enabled"), "cilium-worker.status")
 
     done = look(wireguard)
 
@@ -217,7 +218,7 @@ def test_wireguard_that_does_otherwise_fails_each_check(wireguard: Lab) -> None:
     failing = {one.name: (one.whole, one.expected) for one in done.checks if one.ok is False}
     assert failing == {
         "ciliumnodes/public-key": (
-            "2 of 4 nodes have one; without: control-plane (no key), worker3 (no CiliumNode)",
+            "2 of 4 nodes; not: control-plane (no key), worker3 (no CiliumNode)",
             "every node has a CiliumNode with a public key",
         ),
         "ciliumnodes/different": ("the same key: worker and worker2", "no two nodes have the same public key"),
@@ -229,9 +230,9 @@ def test_wireguard_that_does_otherwise_fails_each_check(wireguard: Lab) -> None:
             f"Synced, Healthy, at {old[:12]}, which is before it",
             f"synced and healthy, at {new} or later",
         ),
-        "agents/node-encryption": ("3 of 4 agents say so; not: worker (Enabled)", "Disabled"),
+        "agents/node-encryption": ("3 of 4 agents; not: worker (Enabled)", "Disabled"),
         "agents/peers": (
-            "0 of 4 agents have them; not: control-plane (3), worker (3), worker2 (3), worker3 (3)",
+            "0 of 4 agents; not: control-plane (3), worker (3), worker2 (3), worker3 (3)",
             "2 peers each, the other nodes",
         ),
     }
@@ -266,7 +267,7 @@ def test_five_thousand_nodes_are_read_and_the_first_few_that_lack_are_named(lab:
 
     (line,) = [line for line in text.out.splitlines() if "ciliumnodes/key" in line]
     shown = ", ".join(f"node-{number:04} (15)" for number in range(10))
-    assert re.split(r" {2,}", line)[2] == f"4,980 of 5,000 nodes show it; not yet: {shown} and 10 more"
+    assert re.split(r" {2,}", line)[2] == f"4,980 of 5,000 nodes; not yet: {shown} and 10 more"
     assert seen(done)["ciliumnodes/key"][1].count("(15)") == 20
     assert (text.code, len(done.nodes)) == (1, 5000)
 
@@ -394,7 +395,7 @@ def test_list_that_has_expired_between_two_pieces_is_asked_whole(lab: Lab) -> No
 
     lab.server.failing["ciliumnodes"] = expired
 
-    assert seen(look(lab, agents=False))["ciliumnodes/key"] == (True, "604 nodes show it")
+    assert seen(look(lab, agents=False))["ciliumnodes/key"] == (True, "604 nodes, each of them")
 
 
 def cut(handler: apiserver.Handler, _: dict[str, str]) -> None:

@@ -6,7 +6,8 @@ runs of a process of its own, and beside it stands a floor that the same run mea
 - a bare loop (floor.py), which fills templates of the same files and is checked to write the same bytes;
 - the same number of sops runs alone, as many at a time (sops_alone.py);
 - a Python that does nothing, and below a hook the git calls that it makes (gate.py);
-- pre-commit with a hook that does nothing.
+- pre-commit with a hook that does nothing;
+- kubectl alone, for what `verify` asks (looking.py).
 
 What is not like with like: keyturn reads each Secret and checks it, tells the place of every value and syncs what it
 writes to the disk, and the floor does none of that.  Peak memory is that of the largest process of a run.  Targets
@@ -32,7 +33,7 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that this file runs as a program
 
 import fastjsonschema
-from bench import clock, fleet, gate, hooks, peers, turns
+from bench import clock, fleet, gate, hooks, looking, peers, turns
 
 from generator import sops
 
@@ -60,6 +61,7 @@ def main() -> None:
             rows.append(bench.secrets(options.secrets))
         rows += turns.rows(measured, work / "few", options.runs, JOBS)
         rows += gate.rows(measured, work / "gate", options.runs, JOBS, partial(bench.loop, "unchanged"))
+        rows += looking.rows(measured, work / "looking", options.runs, options.nodes)
         print(clock.table(HEAD, rows))  # noqa: T201 -- likewise
         if os.environ.get("PEERS"):
             hooks.measure(measured, options.runs)
@@ -71,6 +73,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="How fast keyturn is, beside what the machine could do at all.")
     parser.add_argument("--environments", type=int, default=ALL, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--secrets", type=int, metavar="N", help="first Secrets to make, 0 for none (default: all)")
+    parser.add_argument(
+        "--nodes", type=int, default=looking.ALL, metavar="N", help="of a cluster to verify (default: %(default)s)"
+    )
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="of each figure (default: %(default)s)")
     options = parser.parse_args()
     if options.environments < 2 or options.runs < 1:
