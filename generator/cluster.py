@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from generator import adoption, cilium
 from generator.errors import InputError
-from generator.evidence import Check, Question, counted, dig, failing, items, name, number, text
+from generator.evidence import Check, Question, counted, failing, items, name, number, text, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ def _config(environment: Environment, answer: Answer) -> Iterator[Check]:
         seen = "" if answer.failed else f"there is no ConfigMap {CONFIG}"
         yield _unless(answer, CONFIG, seen, f"{len(wanted)} entries for type {environment.encryption.type}")
         return
-    data = {key: value for key, value in (dig(found, "data") or {}).items() if isinstance(value, str)}
+    data = texts(found, "data")
     for key, value in {"cluster-name": environment.cluster_name, "cluster-id": str(environment.cluster.id)}.items():
         if data.get(key, value) != value:
             yield Check(f"{CONFIG}/{key}", ok=False, seen=data[key], expected=value, at=answer.at)
@@ -114,7 +114,7 @@ def _rollout(answer: Answer) -> Check:
     return Check("rollout", ok, f"{counted(wanted, 'agent')}, each of them" if ok else seen, expected, answer.at)
 
 
-_TAG: Final = re.compile(r"[^@]*/[^/@]*?:(?P<tag>[^:/@]+)(?:@.*)?")
+_TAG: Final = re.compile(r"(?:[^@]*/)?[^/@:]+:(?P<tag>[^/@:]+)(?:@.*)?")  # of an image; a registry may have a port
 
 
 def _version(environment: Environment, answer: Answer) -> Check:

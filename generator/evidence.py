@@ -109,6 +109,12 @@ def text(one: object, *path: str) -> str:
     return found if isinstance(found, str) else ""
 
 
+def texts(one: object, *path: str) -> dict[str, str]:
+    """Return the texts of the mapping at a path, empty where there is none."""
+    found = dig(one, *path)
+    return {name: value for name, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
+
+
 def number(one: object, *path: str) -> int:
     """Return the number at a path, 0 where there is none: Kubernetes and Cilium leave zeros out."""
     found = dig(one, *path)

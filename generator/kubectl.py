@@ -8,7 +8,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from generator import process
 from generator.errors import ToolError, UnansweredError
@@ -165,29 +165,32 @@ _LOGGED: Final = re.compile(r"[IWEF][0-9]{4} [0-9:.]+ +[0-9]+ |Warning: ")
 
 
 _DECODER: Final = json.JSONDecoder()
-_BLANK: Final = re.compile(r"[\s,]*")
+_LIST: Final = re.compile(r'\{\s*"apiVersion": "v1",\s*"items": \[')  # how kubectl begins a list
+_BETWEEN: Final = re.compile(r"[\s,]*")
 
 
 def _objects(output: bytes) -> Iterator[Object]:
     """Yield the objects that kubectl printed, of a list one after the other, so that they need not all be kept.
 
-    Raises ValueError where it is no JSON.
+    Raises ValueError where it is no JSON, or none of Kubernetes.
     """
     words = output.decode("utf-8")
     start = _LIST.match(words)
     if start is None:
         one = json.loads(words)
+        if not isinstance(one, dict):
+            raise ValueError("no object")
         yield from one["items"] if isinstance(one.get("items"), list) else [one]
         return
-    at = start.end()
-    while (at := _end(words, at)) < len(words) and words[at] != "]":
+    at = _after(words, start.end())
+    while words[at : at + 1] != "]":
         one, at = _DECODER.raw_decode(words, at)
         yield one
+        at = _after(words, at)
 
 
-_LIST: Final = re.compile(r'\{\s*"apiVersion": "v1",\s*"items": \[')  # how kubectl begins a list
-
-
-def _end(words: str, at: int) -> int:
-    match: Any = _BLANK.match(words, at)
-    return int(match.end())
+def _after(words: str, at: int) -> int:
+    """Return where the next object of a list begins, or its end."""
+    between = _BETWEEN.match(words, at)
+    assert between is not None  # noqa: S101 -- it matches nothing too
+    return between.end()
