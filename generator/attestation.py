@@ -183,8 +183,9 @@ def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator
 
 
 def _cell(text: str) -> str:
-    """Return text that stays in its cell, and is what it says: a cluster's words are not Markdown."""
-    return " ".join(_MEANING.sub(r"\\\g<0>", text).split())
+    """Return text that stays in its cell, and is what it says: a cluster's words are neither Markdown nor obeyed."""
+    printable = "".join(one if one.isprintable() else " " for one in text)
+    return " ".join(_MEANING.sub(r"\\\g<0>", printable).split())
 
 
 _MEANING: Final = re.compile(r"[\\|<>`*_\[\]]")
