@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
   --custom-compile-command "make lock" --group build
+# Each process that a test starts would compile everything anew without bytecode.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 ENV :=
 
 .DEFAULT_GOAL := help
@@ -21,7 +23,7 @@ rotate: $(VENV)/.render ## the next key as a commit on a branch: make rotate ENV
 	@$(BIN)/keyturn rotate $(ENV)
 
 test: $(VENV)/.dev ## run the whole fast suite
-	@$(BIN)/python -m pytest -n auto --dist worksteal
+	@$(PYTEST) -n auto --dist worksteal
 
 lint: $(VENV)/.dev ## ruff, its formatter's check, mypy --strict
 	@$(BIN)/ruff check .
@@ -29,7 +31,7 @@ lint: $(VENV)/.dev ## ruff, its formatter's check, mypy --strict
 	@$(BIN)/mypy
 
 coverage: $(VENV)/.dev ## the suite with branch coverage, and its report
-	@$(BIN)/python -m pytest -n auto --cov --cov-report=term
+	@$(PYTEST) -n auto --cov --cov-report=term
 
 wheel: $(VENV)/.dev ## build dist/keyturn-*.whl, which works alone
 	@rm -rf dist

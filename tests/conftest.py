@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
+import jinja2
 import judged
 import pytest
-from kit import PROJECT, Repo
+import turned
+from hypothesis import settings
+from kit import EXAMPLES, PROJECT, Repo
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+    from types import CodeType
+
+settings.register_profile("keyturn", max_examples=EXAMPLES)
+settings.load_profile("keyturn")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write golden files instead of comparing with them")
+
+
+def pytest_collection_finish() -> None:
+    """Have Python's garbage collector pass over thousands of collected tests, which stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -32,18 +47,33 @@ def golden(request: pytest.FixtureRequest) -> object:
     return compare
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once() -> Iterator[None]:
+    """Have Jinja compile each template once: commands in this process share what each run of the program makes anew."""
+    real = jinja2.Environment.compile
+    made: dict[tuple[object, ...], CodeType] = {}
+
+    def compiled(environment: jinja2.Environment, source: str, name: str, filename: str) -> CodeType:
+        asked = type(environment), source, name, filename
+        if asked not in made:
+            made[asked] = real(environment, source, name, filename)
+        return made[asked]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jinja2.Environment, "compile", compiled)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty HOME, no credentials and no git configuration but a name."""
-    home = tmp_path / "home"
-    home.mkdir()
+    home = turned.person(tmp_path / "home")
     for name in list(os.environ):
         if name.startswith(("SOPS_", "GIT_", "XDG_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
-    (home / ".gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.com\n", "utf-8")
     return home
 
 

@@ -262,7 +262,17 @@ def prepare(folder: Path) -> None:
         repo.environment(name, sealed.member(number))
         turned.hold(repo, name, sealed.key(15, start=0x50), previous=14, old=turned.DAY)
     turned.commit(repo, ago=2 * turned.DAY)
+    turned.pack(repo)
     subprocess.run(["git", "clone", "-q", "--template=", "--bare", repo.root, folder / "remote.git"], check=True)
+    publish(folder)
+
+
+def publish(folder: Path) -> None:
+    """Let what `clone` knows as `origin` be the `remote.git` beside it, and nothing be requested there yet."""
+    repo = Repo(folder / "clone")
+    repo.git("remote", "add", "origin", str(folder / "remote.git"))
+    repo.git("fetch", "-q", "origin")
+    repo.git("remote", "set-head", "origin", "main")
     (folder / "requests").write_text("[]", "utf-8")
 
 
@@ -277,10 +287,15 @@ def start(prepared: Path, folder: Path, patch: pytest.MonkeyPatch) -> Forge:
     (folder / "tools" / "sops").symlink_to(rig.real_sops(folder))
     patch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{folder / 'tools'}")
     forge = Forge(Repo(folder / "clone"), folder)
-    forge.repo.git("remote", "add", "origin", str(folder / "remote.git"))
-    forge.repo.git("fetch", "-q", "origin")
-    forge.repo.git("remote", "set-head", "origin", "main")
+    forge.repo.git("remote", "set-url", "origin", str(folder / "remote.git"))
     return forge
+
+
+def alone(prepared: Path, folder: Path) -> Repo:
+    """Return a copy without a remote."""
+    repo = Repo(Path(shutil.copytree(prepared / "clone", folder)))
+    repo.git("remote", "remove", "origin")
+    return repo
 
 
 def at(forge: Forge, tool: str) -> Forge:

@@ -32,6 +32,7 @@ def world(folder: Path) -> Path:
             repo.environment(name, sealed.member(number))
         assert rig.command(repo.root, "-q", "render").code == 0
         turned.commit(repo, "first keys")
+        turned.pack(repo)
     return folder
 
 

@@ -15,6 +15,7 @@ import pytest
 HERE = Path(__file__).parent
 PROJECT = HERE.parent
 CHARTS = PROJECT.parent / "shared" / "facts" / "cilium-charts"
+EXAMPLES = 100 * int(os.environ.get("KEYTURN_EXAMPLES", "1"))  # of each property
 
 IPSEC = "cilium: {version: 1.16.0, values: {hubble: {enabled: false}}}\nencryption: {type: ipsec}\n"
 WIREGUARD = "cilium: {version: 1.16.0, values: {hubble: {enabled: false}}}\nencryption: {type: wireguard}\n"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import rig
+import turned
 from kit import Ran, Repo
 
 FOUND = {Path(path).resolve(): shell for shell in ("bash", "dash", "sh") if (path := shutil.which(shell))}
@@ -116,7 +117,6 @@ class Bench:
 
 def bench(repo: Repo, home: Path, folder: Path, text: str) -> Bench:
     """Return a workspace with environment `lab`, rendered and known to git, and no cluster anywhere."""
-    rig.lab(repo, home, text)
     for name in ("answers", "calls", "tools"):
         (folder / name).mkdir()
     (folder / "tools" / "sops").symlink_to(rig.real_sops(repo.root))
@@ -132,7 +132,12 @@ def bench(repo: Repo, home: Path, folder: Path, text: str) -> Bench:
         made.program(name, body)
     for name in ("cluster", "fingerprint", "sops-age", "kind"):
         made.answer(name, "")
-    made.render(text)
+
+    def make() -> None:
+        rig.lab(repo, home, text)
+        made.render(text)
+
+    turned.once(repo, home, ("bench", text), make)
     return made
 
 

@@ -64,10 +64,8 @@ def as_yaml(what: object) -> str:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("made")
-        patch.setenv("HOME", str(folder / "home"))
+        patch.setenv("HOME", str(turned.person(folder / "home")))
         patch.setenv("PYTHONPATH", str(PROJECT))
-        (folder / "home").mkdir()
-        (folder / "home/.gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.com\n", "utf-8")
         repo = Repo(folder / "repo")
         repo.root.mkdir()
         rig.lab(repo, folder / "home", f"{IPSEC}gitops: {{engine: none}}\n")

@@ -37,6 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         turned.hold(repo, "lab", sealed.key(1))
         turned.commit(repo, "the key of a test", ago=YEAR)
     repo.git("checkout", "-q", "-b", "change")
+    turned.pack(repo)
     return folder
 
 

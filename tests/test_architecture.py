@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,7 @@ PURE = {
 WORLD = {"os", "subprocess", "time", "random", "secrets", "socket", "shutil", "tempfile", "pathlib"}
 
 
+@functools.cache
 def imports(module: str, *, typing: bool = True) -> set[str]:
     """Modules that a module imports; without `typing`, those that only annotations need are left out."""
     found: set[str] = set()

@@ -64,7 +64,7 @@ def is_taken(line: str) -> bool:
     return True
 
 
-@settings(max_examples=500, deadline=2000)
+@settings(deadline=2000)
 @given(LINES)
 def test_complaint_is_empty_for_exactly_the_lines_that_are_taken(line: str) -> None:
     assert (keys.complaint(line) == "") == is_taken(line)
@@ -136,7 +136,7 @@ def test_complaint_says_what_is_wrong(line: str, said: str) -> None:
     assert keys.complaint(line) == said
 
 
-@settings(max_examples=500, deadline=2000)
+@settings(deadline=2000)
 @given(LINES)
 def test_complaint_never_quotes_the_line(line: str) -> None:
     assert form(keys.complaint(line)) in {"", *(form(said) for _, said in SAID.values())}

@@ -25,9 +25,7 @@ SECRET = sealed.path("lab")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("made")
-        home = folder / "home"
-        home.mkdir()
-        (home / ".gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.com\n", "utf-8")
+        home = turned.person(folder / "home")
         patch.setenv("HOME", str(home))
         patch.setenv("PYTHONPATH", str(PROJECT))
         repo = Repo(folder / "repo")

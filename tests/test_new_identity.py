@@ -83,7 +83,7 @@ def test_identity_is_made_where_sops_looks_and_the_person_is_told(
     for name, value in variables.items():
         monkeypatch.setenv(name, str(home / value))
 
-    ran = lab.run("render", "--new-identity")
+    ran = rig.command(lab.root, "render", "--new-identity")
 
     file = home / place
     public = public_half(file)
@@ -105,7 +105,7 @@ def test_identity_that_is_there_is_used_and_not_touched(lab: Repo, home: Path) -
     file.chmod(0o400)
     before = rig.standing(home)
 
-    ran = lab.run("render", "--new-identity")
+    ran = rig.command(lab.root, "render", "--new-identity")
 
     told = (
         f"keyturn: found an age identity: {file}\n{BACK_UP}"
@@ -215,7 +215,7 @@ def test_protected_environment_gets_no_identity_even_with_the_flag(lab: Repo, ho
     lab.environment("production", PROTECTED)
     before = rig.standing(lab.root, without=(".git",)), rig.standing(home)
 
-    ran = lab.run("render", "--new-identity")
+    ran = rig.command(lab.root, "render", "--new-identity")
 
     message = "keyturn: error: no .sops.yaml, and production is protected; choose the recipients by hand and write it\n"
     assert ran == Ran(3, "", message)

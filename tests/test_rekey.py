@@ -30,9 +30,8 @@ READERS = ("alice", "bob", "carol")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("made")
-        patch.setenv("HOME", str(folder))
+        patch.setenv("HOME", str(turned.person(folder)))
         patch.setenv("PYTHONPATH", str(PROJECT))
-        (folder / ".gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.com\n", "utf-8")
         repo = Repo(folder / "repo")
         repo.root.mkdir()
         repo.init()
@@ -371,7 +370,7 @@ def forge(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> forges.F
     (tmp_path / "prepared").mkdir()
     shutil.copytree(lab.root, tmp_path / "prepared/clone")
     lab.git("clone", "-q", "--bare", ".", str(tmp_path / "prepared/remote.git"))
-    (tmp_path / "prepared/requests").write_text("[]", "utf-8")
+    forges.publish(tmp_path / "prepared")
     return forges.start(tmp_path / "prepared", tmp_path / "forge", monkeypatch)
 
 

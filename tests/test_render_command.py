@@ -76,7 +76,7 @@ def test_first_run_says_what_it_created(lab: Repo) -> None:
 def test_second_run_changes_no_byte_and_no_time(rendered: Repo) -> None:
     before = rig.standing(rendered.root, without=(".git",))
 
-    ran = rendered.run("render", "--new-identity")
+    ran = rig.command(rendered.root, "render", "--new-identity")
 
     assert ran == Ran(0, counts("1 environment", unchanged=10) + "\n", "")
     assert rig.standing(rendered.root, without=(".git",)) == before
@@ -115,7 +115,7 @@ def test_check_of_what_is_missing_exits_1_and_writes_nothing_at_all(repo: Repo, 
 def test_check_inside_git_takes_no_lock(lab: Repo, tmp_path: Path) -> None:
     before = rig.standing(tmp_path)
 
-    ran = lab.run("render", "--check")
+    ran = rig.command(lab.root, "render", "--check")
 
     assert ran.code == 1
     assert rig.standing(tmp_path) == before
@@ -124,7 +124,7 @@ def test_check_inside_git_takes_no_lock(lab: Repo, tmp_path: Path) -> None:
 def test_check_of_a_rendered_tree_exits_0(rendered: Repo, tmp_path: Path) -> None:
     before = rig.standing(tmp_path)
 
-    ran = rendered.run("render", "--check")
+    ran = rig.command(rendered.root, "render", "--check")
 
     assert ran == Ran(0, counts("1 environment", unchanged=10) + CHECKED + "\n", "")
     assert rig.standing(tmp_path) == before
@@ -156,7 +156,7 @@ def test_check_says_what_the_run_then_does(rendered: Repo) -> None:
 def test_diff_shows_every_changed_line(wireguard: Repo) -> None:
     wireguard.environment("lab", f"{WIREGUARD}gitops: {{revision: release}}\n")
 
-    ran = wireguard.run("render", "--diff")
+    ran = rig.command(wireguard.root, "render", "--diff")
 
     assert ran == Ran(
         0,
@@ -215,7 +215,7 @@ def test_json_tells_each_environment_and_each_warning(rendered: Repo) -> None:
     header = "# Rendered by keyturn from environments/gone.yaml; edits are overwritten\n"
     rendered.write("clusters/gone/kind.yaml", header)
 
-    ran = rendered.run("render", "--output", "json")
+    ran = rig.command(rendered.root, "render", "--output", "json")
 
     updated = ["bootstrap.sh", "cilium/helmrelease.yaml", "cilium/values.yaml"]
     others = ["bootstrap.sh", "cilium/values.yaml"]
@@ -283,7 +283,7 @@ def test_number_of_jobs_changes_nothing_that_can_be_seen(repo: Repo, home: Path,
     repo.environment("b")
     repo.environment("c", IPSEC)
 
-    ran = repo.run("render", "--jobs", jobs)
+    ran = rig.command(repo.root, "render", "--jobs", jobs)
 
     created = [path for name in "abc" for path in below(name, KEYED)]
     assert ran == Ran(0, lines("created", created) + counts("3 environments", created=30) + "\n", "")
@@ -378,7 +378,7 @@ def test_files_of_others_below_clusters_are_left_alone(wireguard: Repo) -> None:
     before = {path: rig.standing(wireguard.root)[path] for path in [*theirs, "clusters/other/link.yaml"]}
     (wireguard.root / "environments/other.yaml").unlink()
 
-    ran = wireguard.run("render")
+    ran = rig.command(wireguard.root, "render")
 
     removed = lines("removed", below("other", PLAIN))
     after = rig.standing(wireguard.root)
@@ -446,7 +446,7 @@ def test_new_version_reaches_every_file_that_names_it(rendered: Repo) -> None:
     secret = rig.standing(rendered.root)[SECRET]
     rendered.environment("lab", IPSEC.replace("1.16.0", "1.18.2"))
 
-    ran = rendered.run("render")
+    ran = rig.command(rendered.root, "render")
 
     updated = below("lab", ["bootstrap.sh", "cilium/helmrelease.yaml", "cilium/values.yaml"])
     assert ran == Ran(0, lines("updated", updated) + counts("1 environment", updated=3, unchanged=7) + "\n", "")

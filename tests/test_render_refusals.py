@@ -115,7 +115,7 @@ def test_everything_in_the_way_of_every_environment_is_named_at_once(repo: Repo)
         repo.write(f"clusters/{name}/bootstrap.sh", "somebody's\n")
     repo.write("clusters/other/flux/cilium.yaml", "somebody's\n")
 
-    ran = repo.run("render")
+    ran = rig.command(repo.root, "render")
 
     named = "clusters/lab/bootstrap.sh, clusters/other/bootstrap.sh, clusters/other/flux/cilium.yaml"
     message = f"keyturn: error: not written by keyturn: {named}; move it away, then render again; nothing was written\n"
@@ -167,7 +167,7 @@ def test_link_brings_no_file_of_the_machine_into_the_tree(repo: Repo, home: Path
     link(path, str(home / "private"))(repo)
     before = repo.files()
 
-    ran = repo.run("render", "--check", "--diff")
+    ran = rig.command(repo.root, "render", "--check", "--diff")
 
     assert (ran.code, ran.out, "private" in ran.err.replace(path, "")) == (2, "", False)
     assert "is no regular file" in ran.err
@@ -178,7 +178,7 @@ def test_linked_folder_of_templates_is_refused(repo: Repo, home: Path) -> None:
     repo.environment("lab", WIREGUARD)
     (repo.root / "templates").symlink_to(home)
 
-    ran = repo.run("render", "--check")
+    ran = rig.command(repo.root, "render", "--check")
 
     assert ran == Ran(2, "", f"keyturn: error: {repo.root}/templates is a link; make it a folder\n")
 
@@ -187,7 +187,7 @@ def test_defaults_that_link_to_nowhere_are_told_and_not_left_out(repo: Repo) -> 
     repo.environment("lab", WIREGUARD)
     link("environments/defaults.yaml", "nowhere")(repo)
 
-    ran = repo.run("render", "--check")
+    ran = rig.command(repo.root, "render", "--check")
 
     message = "environments/defaults.yaml: error: is no regular file; write it here [stray-file]"
     assert ran == Ran(2, "", f"{message}\n")

@@ -42,7 +42,7 @@ def forge(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fo
 @pytest.fixture
 def lab(prepared: Path, tmp_path: Path) -> Repo:
     """A repository without a remote."""
-    return Repo(shutil.copytree(prepared / "clone", tmp_path / "lab"))
+    return forges.alone(prepared, tmp_path / "lab")
 
 
 def there(forge: Forge) -> dict[str, str]:

@@ -210,19 +210,19 @@ DATA = data_with(FLOATS)
 
 
 @given(DATA)
-@settings(max_examples=300, deadline=2000)
+@settings(deadline=2000)
 def test_data_reads_back_with_our_own_reader(data: Plain) -> None:
     assert repr(ours(emit(data))) == repr(data)
 
 
 @given(DATA)
-@settings(max_examples=200, deadline=2000)
+@settings(deadline=2000)
 def test_data_reads_back_with_a_reader_of_yaml_1_1(data: Plain) -> None:
     assert repr(yaml.safe_load(emit(data))) == repr(data)
 
 
 @given(DATA)
-@settings(max_examples=200, deadline=2000)
+@settings(deadline=2000)
 def test_data_reads_back_with_a_reader_of_yaml_1_2(data: Plain) -> None:
     assert repr(yaml_1_2(emit(data))) == repr(data)
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from kit import EXAMPLES
 
 from generator import model, shapes
 from generator.emit import emit
@@ -771,7 +772,7 @@ def with_member(path: str, value: Plain) -> Plain:
 
 
 @given(st.sampled_from(MEMBERS), ODD)
-@settings(max_examples=400, deadline=2000)
+@settings(max_examples=2 * EXAMPLES, deadline=2000)
 def test_any_value_anywhere_is_taken_or_told_in_one_line(path: str, value: Plain) -> None:
     data = with_member(path, value)
 

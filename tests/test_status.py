@@ -54,8 +54,7 @@ def make(repo: Repo, home: Path) -> Repo:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Repo:
     with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        (home / ".gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.com\n", "utf-8")
+        home = turned.person(tmp_path_factory.mktemp("home"))
         patch.setenv("HOME", str(home))
         patch.setenv("PYTHONPATH", str(PROJECT))
         root = tmp_path_factory.mktemp("made") / "repo"

@@ -20,11 +20,21 @@ from kit import IPSEC, Ran, Repo
 from generator import keys, proposal, secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 NO_AGE = timedelta()
+GITCONFIG = """
+[user]
+name = Test
+email = test@example.com
+[init]
+templateDir =
+[maintenance]
+auto = false
+"""
 
 
 def now() -> datetime:
@@ -54,32 +64,44 @@ def commit(repo: Repo, message: str = "a commit", *, ago: timedelta = DAY) -> st
 
 
 def rendered(repo: Repo, home: Path, *names: str, text: str = IPSEC) -> Repo:
-    """Make a repository with environments, each with a first key by keyturn, committed a day ago.
+    """Make a repository with environments, each with a first key by keyturn, committed a day ago."""
 
-    What was made once for a session is copied from then on.
-    """
-    asked = repr((names, text, repo.files())).encode()
-    kept = home.parent.parent / f"rendered-{hashlib.sha256(asked).hexdigest()[:12]}"
+    def make() -> None:
+        rig.lab(repo, home, text, names[0])
+        for name in names[1:]:
+            repo.environment(name, text)
+        assert rig.command(repo.root, "-q", "render") == Ran(0, "", "")
+        commit(repo, "first keys")
+
+    return once(repo, home, ("rendered", names, text), make)
+
+
+def once(repo: Repo, home: Path, asked: object, make: Callable[[], None]) -> Repo:
+    """Have a repository and its identity made once a session, and copied for the next test that asks for the same."""
+    told = repr((asked, repo.files())).encode()
+    kept = home.parent.parent / f"once-{hashlib.sha256(told).hexdigest()[:12]}"
     keyring = rig.keyring(home)
     if kept.exists():
         shutil.copytree(kept / "repo", repo.root, symlinks=True, dirs_exist_ok=True)
         keyring.parent.mkdir(parents=True)
         shutil.copy2(kept / keyring.name, keyring)
         return repo
-    rig.lab(repo, home, text, names[0])
-    for name in names[1:]:
-        repo.environment(name, text)
-    assert rig.command(repo.root, "-q", "render") == Ran(0, "", "")
-    commit(repo, "first keys")
+    make()
+    pack(repo)
     shutil.copytree(repo.root, kept / "repo", symlinks=True)
     shutil.copy2(keyring, kept)
     return repo
 
 
+def pack(repo: Repo) -> None:
+    """Put git's objects into one file, since a repository that is copied for every test should have few."""
+    repo.git("repack", "-a", "-d", "-q")
+
+
 def person(home: Path) -> Path:
-    """Give a HOME a name to commit by, and nothing else."""
+    """Give a HOME a name to commit by; git makes no samples of hooks there, and does no housekeeping."""
     home.mkdir(exist_ok=True)
-    (home / ".gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.com\n", "utf-8")
+    (home / ".gitconfig").write_text(GITCONFIG, "utf-8")
     return home
 
 
