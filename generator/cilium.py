@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OLDEST: Final = 15  # minors of Cilium 1
 NEWEST: Final = 20
+ESP_OUTERMOST: Final = 18  # from here on the overlay is encrypted after encapsulation
 
 SECRET_NAME: Final = "cilium-ipsec-keys"  # noqa: S105 -- an object's name
 SECRET_KEY: Final = "keys"  # noqa: S105 -- the name of its data key

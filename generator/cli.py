@@ -17,8 +17,8 @@ from generator.errors import KeyturnError
 from generator.talk import PROGRAM, Talk, complain, say
 
 COMMANDS: Final = (
-    *("adopt", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "rules", "schema"),
-    *("status", "validate", "verify"),
+    *("adopt", "capture", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "rules"),
+    *("schema", "status", "validate", "verify"),
 )
 
 
@@ -51,8 +51,8 @@ class Commands(click.Group):
 def cli(ctx: click.Context, root: Path | None, *, verbose: bool, quiet: bool) -> None:
     """Keep Cilium's transparent encryption in git.
 
-    Exit codes: 0 done or clean; 1 differences, findings, or an overdue key; 2 wrong input; 3 a tool is missing or
-    failed, or keyturn refuses for safety; 4 a bug; 130 interrupted.
+    Exit codes: 0 done or clean; 1 differences, findings, an overdue key, or traffic in clear; 2 wrong input; 3 a tool
+    is missing or failed, or keyturn refuses for safety; 4 a bug; 130 interrupted.
     """
     if verbose:
         from generator import process  # noqa: PLC0415 -- only now: --help is quick

@@ -30,6 +30,7 @@ GATES = {
     "referencing": {"generator.charts"},
     "helm_python": {"generator.helmchild"},
     "tarfile": {"generator.chartfiles"},
+    "pcapy": {"generator.capturefile"},
 }
 
 PURE = {
@@ -80,6 +81,11 @@ PURE = {
         "engines",
         "evidence",
         "adoption",
+        "captured",
+        "judgement",
+        "networks",
+        "packets",
+        "traffic",
     )
 }
 WORLD = {"os", "subprocess", "time", "random", "secrets", "socket", "shutil", "tempfile", "pathlib"}

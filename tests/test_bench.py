@@ -9,7 +9,7 @@ from kit import PROJECT
 
 
 def test_benchmark_of_a_few_environments_prints_every_figure() -> None:
-    words = ["--environments", "4", "--secrets", "2", "--runs", "1", "--nodes", "20"]
+    words = ["--environments", "4", "--secrets", "2", "--runs", "1", "--nodes", "20", "--packets", "1000"]
 
     done = subprocess.run(
         [sys.executable, "tests/bench/render.py", *words], cwd=PROJECT, capture_output=True, text=True, check=False
@@ -35,5 +35,8 @@ def test_benchmark_of_a_few_environments_prints_every_figure() -> None:
         "validate --staged, 1 of 200 files",
         "verify, 20 nodes",
         "peak memory of verify, 20 nodes",
+        "capture, 1,000 packets, pcap ",
+        "capture, 1,000 packets, pcapng",
+        "capture, peak memory",
     ]
     assert [row for row in rows if f"\n{row}" not in done.stdout] == []

@@ -17,8 +17,8 @@ from kit import PROJECT, WIREGUARD, Ran, Repo, missing, program
 from generator import __version__, cli, lock
 
 COMMANDS = [
-    *("adopt", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "rules", "schema"),
-    *("status", "validate", "verify"),
+    *("adopt", "capture", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "rules"),
+    *("schema", "status", "validate", "verify"),
 ]
 
 
@@ -50,7 +50,8 @@ def test_help_tells_what_each_exit_code_means(tmp_path: Path) -> None:
     told = " ".join(Repo(tmp_path).run("-h").out.split())
 
     assert (
-        "Exit codes: 0 done or clean; 1 differences, findings, or an overdue key; 2 wrong input; 3 a tool is missing "
+        "Exit codes: 0 done or clean; 1 differences, findings, an overdue key, or traffic in clear; 2 wrong "
+        "input; 3 a tool is missing "
         "or failed, or keyturn refuses for safety; 4 a bug; 130 interrupted." in told
     )
 

@@ -16,8 +16,8 @@ from kit import WIREGUARD, Ran, Repo, program
 SHELLS = ("bash", "zsh", "fish")
 ODD = ("lab x", "lab\nplain,y", "lab$(touch z)", "lab;z", "lab,z", "-lab", "lab\x1b[31m", "LAB", "läb", ".lab")
 COMMANDS = [
-    *("adopt", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "rules", "schema"),
-    *("status", "validate", "verify"),
+    *("adopt", "capture", "completion", "engine", "init", "log", "rekey", "render", "retire", "rotate", "rules"),
+    *("schema", "status", "validate", "verify"),
 ]
 
 # What bash does at a Tab; `compopt` works at a prompt alone, and asks for the names of files there.

@@ -119,6 +119,7 @@ def test_wheel_says_what_it_is_and_what_it_needs(wheel: Path) -> None:
             "helm-python-sdk",
             "jinja2",
             "jsonschema",
+            "pcapy-ng",
             "pyrage",
             "rich",
             "ruamel-yaml[oldlibyaml]",

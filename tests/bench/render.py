@@ -7,7 +7,8 @@ runs of a process of its own, and beside it stands a floor that the same run mea
 - the same number of sops runs alone, as many at a time (sops_alone.py);
 - a Python that does nothing, and below a hook the git calls that it makes (gate.py);
 - pre-commit with a hook that does nothing;
-- kubectl alone, for what `verify` asks (looking.py).
+- kubectl alone, for what `verify` asks (looking.py);
+- tcpdump and tshark on the same capture (traffic.py).
 
 What is not like with like: keyturn reads each Secret and checks it, tells the place of every value and syncs what it
 writes to the disk, and the floor does none of that.  Peak memory is that of the largest process of a run.  Targets
@@ -33,7 +34,7 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that this file runs as a program
 
 import fastjsonschema
-from bench import clock, fleet, gate, hooks, looking, peers, turns
+from bench import clock, fleet, gate, hooks, looking, peers, traffic, turns
 
 from generator import sops
 
@@ -62,6 +63,7 @@ def main() -> None:
         rows += turns.rows(measured, work / "few", options.runs, JOBS)
         rows += gate.rows(measured, work / "gate", options.runs, JOBS, partial(bench.loop, "unchanged"))
         rows += looking.rows(measured, work / "looking", options.runs, options.nodes)
+        rows += traffic.rows(measured, work / "traffic", options.runs, options.packets)
         print(clock.table(HEAD, rows))  # noqa: T201 -- likewise
         if os.environ.get("PEERS"):
             hooks.measure(measured, options.runs)
@@ -75,6 +77,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--secrets", type=int, metavar="N", help="first Secrets to make, 0 for none (default: all)")
     parser.add_argument(
         "--nodes", type=int, default=looking.ALL, metavar="N", help="of a cluster to verify (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--packets", type=int, default=traffic.ALL, metavar="N", help="of a capture (default: %(default)s)"
     )
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="of each figure (default: %(default)s)")
     options = parser.parse_args()

@@ -1,0 +1,94 @@
+"""`keyturn capture`: what a capture says of the traffic between nodes.  It reads files, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from generator import capturefile, cilium, judgement, networks, packets, secret, workspace
+from generator.app import standing
+from generator.errors import InputError
+from generator.findings import InvalidError, errors, tidy
+from generator.judgement import Answer, Expected
+from generator.traffic import Tally
+from generator.view import View
+from generator.worktree import WorkTree
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from generator.model import Environment
+    from generator.secret import Told
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user says of the addresses in a capture."""
+
+    pods: Sequence[str] = ()
+    nodes: Sequence[str] = ()
+    own: Sequence[str] = ()
+
+
+def expected(root: Path, name: str, options: Options) -> Expected:
+    """Return what an environment says of its traffic.
+
+    Raises InputError where it says that nothing is encrypted, or where its Secret does not tell which key it is.
+    """
+    space = workspace.load(WorkTree(root), [name])
+    if errors(space.findings, strict=False):
+        raise InvalidError(tidy(space.findings))
+    (environment,) = space.environments
+    kind = environment.encryption.type
+    if kind == "none":
+        raise InputError(f"{environment.path}: encryption.type is none, so nothing is to be encrypted")
+    told = _told(root, name) if kind == "ipsec" else None
+    view = View(environment, cilium.version(environment.cilium.version))
+    return Expected(
+        name,
+        kind,
+        environment.encryption.node_encryption,
+        networks.read(environment, options.pods, options.nodes, options.own),
+        _ports(environment),
+        view.version.minor >= cilium.ESP_OUTERMOST or not view.tunnel,
+        told.key_id if told else None,
+        told.previous if told else None,
+    )
+
+
+def _told(root: Path, name: str) -> Told:
+    node, findings = standing.read(root, name)
+    if findings:
+        raise InvalidError(tidy(findings))
+    if node is None:
+        hint = f"keyturn render {name}, or go to the branch that has it"
+        raise InputError(f"{name} has no Secret that tells its key id, which ESP is known by", hint=hint)
+    try:
+        return secret.told(node)
+    except InputError as error:
+        raise InputError(f"{node.source}: {error.message}", hint=secret.RESTORE) from None
+
+
+def _ports(environment: Environment) -> packets.Ports:
+    """Return the ports of tunnels: those that are usual, and the environment's own."""
+    ports = packets.Ports()
+    found = environment.cilium.values.get("tunnelPort")
+    own = found.value if found is not None else None
+    protocol = environment.cilium.values.get("tunnelProtocol")
+    if not isinstance(own, int) or not own:
+        return ports
+    if protocol is not None and protocol.value == "geneve":
+        return ports._replace(geneve=ports.geneve | {own}, vxlan=ports.vxlan - {own})
+    return ports._replace(vxlan=ports.vxlan | {own}, geneve=ports.geneve - {own})
+
+
+def capture(file: str, wanted: Expected) -> Answer:
+    """Read a capture to its end.  Raises InputError where it is none."""
+    opened = capturefile.opened(file)
+    if opened.link not in packets.LINKS:
+        hint = "capture the node's own interface, or tcpdump -i any"
+        raise InputError(f"{opened.name}: link type {opened.link} is none of a node's interface", hint=hint)
+    tally = Tally(opened.link, wanted.ports, wanted.networks.test(), wanted.is_esp_outermost)
+    tally.read(opened.packets())
+    return judgement.judge(opened.name, tally, wanted, opened.damage)
