@@ -15,7 +15,7 @@ from generator.evidence import Check, counted, dig, failing, items, number, text
 from generator.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from generator.evidence import Object
@@ -29,13 +29,19 @@ _NAME: Final = "agents"
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One agent's pod: what it told first and last, or why it told nothing."""
+    """One agent's pod: what it told first and last, or why it told nothing; `alone` where its node has no other."""
 
     pod: str
     node: str
     first: Object | None = None
     last: Object | None = None
     silent: str = ""
+    alone: bool = True
+
+    @property
+    def name(self) -> str:
+        """What it is called: its node, and with it the pod where it may have more than one."""
+        return self.node if self.alone else f"{self.node or 'no node'}, {self.pod}"
 
     @property
     def complaint(self) -> str:
@@ -50,19 +56,21 @@ class Pod:
     name: str
     node: str
     phase: str
+    alone: bool
 
-    def agent(self, first: Object | None = None, last: Object | None = None, silent: str = "") -> Agent:
-        return Agent(self.name, self.node, first, last, silent)
+    def agent(self, last: Object | None = None, silent: str = "") -> Agent:
+        return Agent(self.name, self.node, None, last, silent, self.alone)
 
 
 def pods(objects: Sequence[Object]) -> list[Pod]:
     """Return the agents' pods by node, without those that are ending."""
-    found = [
-        Pod(text(one, "metadata", "name"), text(one, "spec", "nodeName"), text(one, "status", "phase"))
+    found = sorted(
+        (text(one, "spec", "nodeName"), text(one, "metadata", "name"), text(one, "status", "phase"))
         for one in objects
         if dig(one, "metadata", "deletionTimestamp") is None
-    ]
-    return sorted(found, key=lambda pod: (pod.node, pod.name))
+    )
+    count = Counter(node for node, _, _ in found)
+    return [Pod(pod, node, phase, node != "" and count[node] == 1) for node, pod, phase in found]
 
 
 def left_out(why: str, at: datetime) -> Check:
@@ -70,37 +78,42 @@ def left_out(why: str, at: datetime) -> Check:
     return Check(_NAME, None, why, "each agent answers and encrypts", at)
 
 
-def checks(environment: Environment, agents: Sequence[Agent], nodes: int | None, at: datetime) -> Iterator[Check]:
-    """Yield what all agents together show; `nodes` is how many CiliumNodes there are, None where that is not known."""
+def checks(
+    environment: Environment, agents: Sequence[Agent], nodes: Collection[str] | None, at: datetime
+) -> Iterator[Check]:
+    """Yield what all agents together show; `nodes` are the names of the CiliumNodes, None where nobody knows them."""
     answering = [one for one in agents if one.last is not None]
-    yield _answer(agents, at)
+    yield _answer(agents, nodes or (), at)
     if not answering:
         return
     yield _mode(environment, answering, at)
     if environment.encryption.type == "wireguard":
         yield _node_encryption(answering, at, wanted=environment.encryption.node_encryption)
-        yield _peers(answering, at, None if environment.cluster.mesh or nodes is None else nodes - 1)
+        yield _peers(environment, answering, len(nodes or ()), at)
     if environment.encryption.type == "ipsec":
         yield _errors(answering, at)
         yield _keys(answering, at)
 
 
-def _answer(agents: Sequence[Agent], at: datetime) -> Check:
-    expected = "every agent answers, and complains of nothing"
+def _answer(agents: Sequence[Agent], nodes: Collection[str], at: datetime) -> Check:
+    """Judge whether every node has an agent that answers."""
+    expected = "every node's agent answers, and complains of nothing"
     if not agents:
         return Check(f"{_NAME}/answer", ok=False, seen="there is no agent's pod", expected=expected, at=at)
     silent = [f"{one.node or one.pod} ({one.complaint})" for one in agents if one.complaint]
+    if len(agents) < len(nodes):
+        silent += [f"{node} (no agent)" for node in sorted(set(nodes) - {one.node for one in agents})]
     if silent:
-        seen = f"{len(agents) - len(silent):,} of {counted(len(agents), 'agent')}; not: "
+        count = max(len(agents), len(nodes))
+        seen = f"{max(count - len(silent), 0):,} of {counted(count, 'agent')}; not: "
         return failing(f"{_NAME}/answer", seen, expected, at, silent)
-    return Check(
-        f"{_NAME}/answer", ok=True, seen=f"{counted(len(agents), 'agent')}, each of them", expected=expected, at=at
-    )
+    seen = f"{counted(len(agents), 'agent')}, each of them"
+    return Check(f"{_NAME}/answer", ok=True, seen=seen, expected=expected, at=at)
 
 
 def _mode(environment: Environment, agents: Sequence[Agent], at: datetime) -> Check:
     wanted = MODES[environment.encryption.type]
-    return _alike(f"{_NAME}/mode", {one.node: text(one.last, "mode") or "not told" for one in agents}, (wanted,), at)
+    return _alike(f"{_NAME}/mode", {one.name: text(one.last, "mode") or "not told" for one in agents}, (wanted,), at)
 
 
 def _alike(name: str, said: Mapping[str, str], wanted: Sequence[str], at: datetime) -> Check:
@@ -116,23 +129,25 @@ def _alike(name: str, said: Mapping[str, str], wanted: Sequence[str], at: dateti
 
 def _node_encryption(agents: Sequence[Agent], at: datetime, *, wanted: bool) -> Check:
     """Judge node to node encryption; a zero is left out of JSON, so what is not told is off."""
-    said = {one.node: text(one.last, "wireguard", "node-encryption") or "Disabled" for one in agents}
+    said = {one.name: text(one.last, "wireguard", "node-encryption") or "Disabled" for one in agents}
     allowed = ("Enabled", _OPTED_OUT) if wanted else ("Disabled",)
     return _alike(f"{_NAME}/node-encryption", said, allowed, at)
 
 
-def _peers(agents: Sequence[Agent], at: datetime, wanted: int | None) -> Check:
+def _peers(environment: Environment, agents: Sequence[Agent], nodes: int, at: datetime) -> Check:
     """Judge the peers of each agent, which are all other nodes; in a mesh there are more, so they are told only."""
     name = f"{_NAME}/peers"
     said = {
-        one.node: sum(number(each, "peer-count") for each in items(one.last, "wireguard", "interfaces"))
+        one.name: sum(number(each, "peer-count") for each in items(one.last, "wireguard", "interfaces"))
         for one in agents
     }
     told = _range(said.values(), "peer")
-    if wanted is None:
+    if environment.cluster.mesh:
         return Check(name, None, told, "told only: a mesh has more than this cluster's nodes", at)
-    expected = f"{counted(wanted, 'peer')} each, the other nodes"
-    others = [f"{node} ({count:,})" for node, count in sorted(said.items()) if count != wanted]
+    if not nodes:
+        return Check(name, None, told, "told only: how many nodes there are is not known", at)
+    expected = f"{counted(nodes - 1, 'peer')} each, the other nodes"
+    others = [f"{node} ({count:,})" for node, count in sorted(said.items()) if count != nodes - 1]
     if others:
         seen = f"{len(said) - len(others):,} of {counted(len(said), 'agent')}; not: "
         return failing(name, seen, expected, at, others)
@@ -146,14 +161,16 @@ def _range(numbers: Iterable[int], what: str) -> str:
 
 
 def _errors(agents: Sequence[Agent], at: datetime) -> Check:
-    """Judge whether XFRM errors grew between the two samples of an agent."""
+    """Judge whether XFRM errors grew between the two samples of an agent; after a restart they count anew."""
     name, expected = f"{_NAME}/xfrm-errors", "no more than in the sample before"
-    counts = {one.node: (errors(one.first), errors(one.last)) for one in agents}
-    grown = [f"{node} ({old:,} -> {new:,})" for node, (old, new) in sorted(counts.items()) if new > old]
+    twice = {one.name: (errors(one.first), errors(one.last)) for one in agents if one.first is not None}
+    grown = [f"{node} ({old:,} -> {new:,})" for node, (old, new) in sorted(twice.items()) if new > old]
     if grown:
         return failing(name, "they grow: ", expected, at, grown)
-    total = sum(new for _, new in counts.values())
-    return Check(name, ok=True, seen=f"{total:,} since the nodes started, none since", expected=expected, at=at)
+    once = len(agents) - len(twice)
+    left = f"; {counted(once, 'agent')} answered once, and cannot be judged" if once else ""
+    total = sum(new for _, new in twice.values())
+    return Check(name, True if twice else None, f"{total:,} so far, none since the sample before{left}", expected, at)
 
 
 def errors(status: Object | None) -> int:

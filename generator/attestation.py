@@ -23,9 +23,13 @@ SUFFIXES: Final = (".md", ".json")  # of a report
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Who was asked, by what: kubectl's context and version, and the cluster's; empty where it is not told."""
+    """Who was asked, by what: kubectl's context, the one of Argo CD's cluster where that is another, and versions.
+
+    Each is empty where it is not told.
+    """
 
     context: str = ""
+    hub: str = ""
     kubectl: str = ""
     kubernetes: str = ""
 
@@ -35,15 +39,15 @@ class Verified:
     """The checks of one environment, and when the last look at the cluster began and ended.
 
     `commit` is the last one that touched its tree, None where git has none; `told` is what git's Secret tells, None
-    without IPsec; `nodes` is what each node shows of its encryption, all of it public; `unasked` is why something could
-    not be asked; `notes` are what a person should know beside it.
+    without IPsec; `nodes` is what each node shows of its encryption, all of it public, None where that could not be
+    asked; `unasked` is why something could not be; `notes` are what a person should know beside it.
     """
 
     environment: Environment
     commit: str | None
     told: Told | None
     checks: list[Check]
-    nodes: Mapping[str, str]
+    nodes: Mapping[str, str] | None
     unasked: list[ToolError]
     began: datetime
     ended: datetime
@@ -113,6 +117,7 @@ def report(done: Verified, where: Surroundings) -> dict[str, Any]:
         "commit": answer.pop("commit"),
         "cluster": environment.cluster_name,
         "context": where.context,
+        "hub_context": where.hub or None,
         "encryption": environment.encryption.type,
         "node_encryption": environment.encryption.node_encryption,
         "versions": {
@@ -124,7 +129,7 @@ def report(done: Verified, where: Surroundings) -> dict[str, Any]:
         "key": key,
         "checks": answer["checks"],
         "unasked": [error.message for error in done.unasked],
-        "nodes": [{"name": node, _shown(done): value or None} for node, value in sorted(done.nodes.items())],
+        "nodes": [{"name": node, _shown(done): value or None} for node, value in sorted((done.nodes or {}).items())],
         "notes": done.notes,
     }
 
@@ -163,6 +168,8 @@ def _facts(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "commit", told["commit"] or "none: git has no commit of this tree"
     yield "cluster", told["cluster"]
     yield "kubectl context", told["context"]
+    if told["hub_context"]:
+        yield "kubectl context of Argo CD", told["hub_context"]
     yield "encryption", f"{told['encryption']}{', node to node too' if told['node_encryption'] else ''}"
     yield "Cilium asked for", versions["cilium"]
     if key is not None:

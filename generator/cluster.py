@@ -75,7 +75,7 @@ def checks(environment: Environment, told: Told | None, answers: Answers) -> Ite
 
 
 def _config(environment: Environment, answer: Answer) -> Iterator[Check]:
-    """Yield a check for every flag of encryption, and for a name or id that is another cluster's."""
+    """Yield a check for every flag of encryption, and for whose cluster it is."""
     wanted = cilium.expected_config(environment)
     found = answer.objects[0] if answer.objects else None
     if found is None:
@@ -84,8 +84,8 @@ def _config(environment: Environment, answer: Answer) -> Iterator[Check]:
         return
     data = texts(found, "data")
     for key, value in {"cluster-name": environment.cluster_name, "cluster-id": str(environment.cluster.id)}.items():
-        if data.get(key, value) != value:
-            yield Check(f"{CONFIG}/{key}", ok=False, seen=data[key], expected=value, at=answer.at)
+        if key in data:
+            yield Check(f"{CONFIG}/{key}", data[key] == value, data[key], value, answer.at)
     wrong = {one.name for one in cilium.contradictions(data, wanted)}
     for key, expected in wanted.items():
         shown = "absent or false" if expected is None else expected
@@ -119,15 +119,18 @@ _TAG: Final = re.compile(r"(?:[^@]*/)?[^/@:]+:(?P<tag>[^/@:]+)(?:@.*)?")  # of a
 
 def _version(environment: Environment, answer: Answer) -> Check:
     """Judge the agent's version by its image, whose tag the values may name."""
-    node = environment.cilium.values.get("image.tag")
-    wanted = environment.cilium.version if node is None else str(node.value)
+    named = {key: environment.cilium.values.get(f"image.{key}") for key in ("override", "tag")}
+    override = _TAG.fullmatch(str(named["override"].value)) if named["override"] is not None else None
+    wanted = environment.cilium.version if named["tag"] is None else str(named["tag"].value)
+    wanted = override["tag"] if override is not None else wanted
     if not answer.objects:
         return _unless(answer, "version", f"there is no DaemonSet {DAEMON_SET}", wanted)
     containers = items(answer.objects[0], "spec", "template", "spec", "containers")
     image = next((text(one, "image") for one in containers if text(one, "name") == AGENT), "")
     match = _TAG.fullmatch(image)
     if match is None:
-        return Check("version", None, f"an image without a tag: {image}" if image else "no image", wanted, answer.at)
+        ok, seen = (None, f"an image without a tag: {image}") if image else (False, f"no container {AGENT}")
+        return Check("version", ok, seen, wanted, answer.at)
     tag = match["tag"]
     return Check("version", tag.removeprefix("v") == wanted.removeprefix("v"), tag, wanted, answer.at)
 
@@ -152,7 +155,10 @@ def _secret(told: Told, answer: Answer) -> Check:
         return Check("secret", ok=False, seen=error.message, expected=expected, at=answer.at)
     same = key.fingerprint() == told.fingerprint
     seen = f"id {key.id} and {'the same' if same else 'another'} fingerprint"
-    return Check("secret", same and key.id == told.key_id, seen, expected, answer.at)
+    if same and key.algorithm != told.algorithm:  # the fingerprint is of the key, not of how much of a tag is sent
+        seen += f", but an ICV of {key.algorithm.icv_bits} bits, not {told.algorithm.icv_bits}"
+    seen += "" if key.per_tunnel else ", without + (per-tunnel keys)"
+    return Check("secret", same and (key.id, key.algorithm) == (told.key_id, told.algorithm), seen, expected, answer.at)
 
 
 def _line(one: Object) -> str:
@@ -169,13 +175,18 @@ def _keys(told: Told, answer: Answer) -> Check:
     if not answer.objects:
         return _unless(answer, title, "there is no CiliumNode", expected)
     nodes = sorted(answer.objects, key=lambda one: str(one["name"]))
-    behind = [f"{one['name']} ({one['key'] or 'none'})" for one in nodes if one["key"] != told.key_id]
+    behind = [f"{one['name']} ({_other(told, one['key'])})" for one in nodes if one["key"] != told.key_id]
     if not behind:
         return Check(
             title, ok=True, seen=f"{counted(len(nodes), 'node')}, each of them", expected=expected, at=answer.at
         )
     moved = f"{len(nodes) - len(behind):,} of {counted(len(nodes), 'node')}; not yet: "
     return failing(title, moved, expected, answer.at, behind)
+
+
+def _other(told: Told, key: int) -> str:
+    """Say which key a node uses that is not git's: one that no rotation comes from will not move by itself."""
+    return str(key) + ("" if key == told.previous else ", another key") if key else "none"
 
 
 def _public_keys(ciliumnodes: Answer, nodes: Answer) -> Iterator[Check]:
@@ -221,9 +232,10 @@ def _different(public: dict[str, str], answer: Answer) -> Check:
     )
 
 
-def shown(answers: Answers) -> dict[str, str]:
-    """Return node -> what it shows of its encryption: a key id, or a public key; nothing of what could not be asked."""
+def shown(environment: Environment, answers: Answers) -> dict[str, str] | None:
+    """Return node -> what it shows of its encryption, a key id or a public key; None where it could not be asked."""
     answer = answers.get("ciliumnodes")
     if answer is None:
         return {}
-    return {str(one["name"]): str(one["public"] or one["key"] or "") for one in answer.objects}
+    what = "key" if environment.encryption.type == "ipsec" else "public"
+    return None if answer.failed else {str(one["name"]): str(one[what] or "") for one in answer.objects}

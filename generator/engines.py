@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from generator import render
 from generator.evidence import Check, Question, dig, items, number, text
 from generator.redaction import redact_keys
 
@@ -35,7 +36,7 @@ class Wanted:
 def questions(environment: Environment) -> dict[str, Question]:
     """Return what is asked about the engine's objects, by the names of their checks."""
     gitops, name = environment.gitops, environment.name
-    parts = [part for part, there in _parts(environment).items() if there]
+    parts = [part for part in ("secrets", "cilium", "demo") if _is_rendered(environment, part)]
     if gitops.engine == "flux":
         kind, namespace = "kustomizations.kustomize.toolkit.fluxcd.io", gitops.flux.namespace
         asked = {f"kustomization/{name}-{part}": Question(kind, f"{name}-{part}", namespace) for part in parts}
@@ -47,14 +48,15 @@ def questions(environment: Environment) -> dict[str, Question]:
     return {}
 
 
-def _parts(environment: Environment) -> dict[str, bool]:
-    ipsec = environment.encryption.type == "ipsec"
-    brought = environment.gitops.engine != "argocd" or environment.gitops.argocd.secrets == "ksops"
-    return {
-        "secrets": ipsec and brought,
-        "cilium": True,
-        "demo": environment.demo.endor or environment.demo.ping,
-    }
+def is_elsewhere(environment: Environment) -> bool:
+    """Whether the engine runs in another cluster, a hub: Argo CD alone can."""
+    gitops = environment.gitops
+    return gitops.engine == "argocd" and not gitops.argocd.destination.is_in_cluster
+
+
+def _is_rendered(environment: Environment, part: str) -> bool:
+    wanted = render.FILES.get(f"{environment.gitops.engine}/{part}.yaml")
+    return wanted is not None and wanted(environment)
 
 
 def checks(environment: Environment, answers: Answers, wanted: Wanted) -> Iterator[Check]:
@@ -131,17 +133,11 @@ def _chart(found: Object, version: str) -> Verdict:
 def _synced(found: Object) -> Verdict:
     sync, health = text(found, "status", "sync", "status"), text(found, "status", "health", "status")
     seen = f"{sync or 'never synced'}, {health or 'health unknown'}"
-    message = (
-        text(found, "status", "operationState", "message")
-        if text(found, "status", "operationState", "phase")
-        in (
-            "Error",
-            "Failed",
-        )
-        else ""
-    )
-    ok = (sync, health) == ("Synced", "Healthy")
-    return ok, f"{seen}: {_told(message)}" if message and not ok else seen
+    if (sync, health) == ("Synced", "Healthy"):
+        return True, seen
+    failed = text(found, "status", "operationState", "phase") in ("Error", "Failed")
+    message = text(found, "status", "operationState", "message") if failed else ""
+    return False, f"{seen}: {_told(message)}" if message else seen
 
 
 def _revision(revisions: list[str], wanted: Wanted) -> Verdict:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from generator import process
 from generator.errors import ToolError, UnansweredError
-from generator.evidence import dig, text
+from generator.evidence import dig, items, text
 from generator.redaction import redact
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class LastingError(ToolError):
 
 
 _LIMIT: Final = 90.0  # seconds for a question; kubectl itself tries again for 10 s where a connection is dropped
-_REQUEST: Final = "--request-timeout=30s"
+_REQUEST: Final = 30.0  # seconds for one request; a long list is several
 _AGENT: Final = "cilium-agent"  # the container
 NODES: Final = "node-encryption"  # an entry of EncryptionStatus
 _PROGRAMS: Final = ("cilium-dbg", "cilium")  # what the agent's own client is called, from 1.15 and before
@@ -44,25 +44,45 @@ class Kubectl:
     context: str | None = None
     patience: float = 30
 
-    def get(self, question: Question) -> list[Object]:
+    def get(self, question: Question, seconds: float = _LIMIT) -> list[Object]:
         """Return what there is, of each object what the question keeps; nothing where there is no such kind either.
 
-        Raises LastingError where it may not be asked, ToolError where the cluster does not answer.
+        Raises LastingError where it may not be asked, ToolError where the cluster does not answer within `seconds`.
         """
-        words = ["get", question.resource, *([question.name] if question.name else []), "--output=json", _REQUEST]
+        words = ["get", question.resource, *([question.name] if question.name else []), "--output=json"]
         words += ["--namespace", question.namespace] if question.namespace else []
         words += ["--selector", question.selector] if question.selector else []
-        result = self._run(*words)
+        result = self._asked(*words, seconds=seconds)
         if result.code != 0 and _EXPIRED.search(result.stderr):  # a long list has changed between two of its pieces
-            result = self._run(*words, "--chunk-size=0")
+            result = self._asked(*words, "--chunk-size=0", seconds=seconds)
+        start = f"{question} cannot be asked for: "
         if result.code != 0:
             if _MISSING.search(result.stderr):
                 return []
-            raise _failure(result, f"{question} cannot be asked for: ")
+            if _NO_KIND.search(result.stderr):
+                self._refuse_undiscovered(question.resource.partition(".")[2], start, seconds)
+                return []
+            raise _failure(result, start)
         try:
             return [question.kept(one) for one in _objects(result.stdout)]
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ToolError(f"what kubectl answers about {question} is no JSON") from None
+
+    def _asked(self, *words: str, seconds: float) -> process.Result:
+        """Ask, with a limit for each request, since what kubectl then says tells more than that it was ended."""
+        return self._run(*words, f"--request-timeout={min(_REQUEST, seconds):g}s", seconds=seconds + 1)
+
+    def _refuse_undiscovered(self, group: str, start: str, seconds: float) -> None:
+        """Raise ToolError where the cluster does not tell a group's kinds: kubectl says then that there are none."""
+        result = self._asked("get", "--raw", f"/apis/{group}", seconds=seconds)
+        if result.code == 0:
+            versions = items(_parsed(result.stdout), "versions")
+            results = [
+                self._asked("get", "--raw", f"/apis/{text(one, 'groupVersion')}", seconds=seconds) for one in versions
+            ]
+            result = next((one for one in results if one.code != 0), result)
+        if result.code != 0 and not _MISSING.search(result.stderr):
+            raise _failure(result, start)
 
     def encryption(self, namespace: str, pod: str) -> Object:
         """Return what an agent tells of its encryption, in the words of Cilium's API model EncryptionStatus.
@@ -79,26 +99,27 @@ class Kubectl:
 
     def _agent(self, namespace: str, pod: str, *command: str) -> Object:
         """Run a command of the agent's own client, by the name that it has there, and return its answer."""
+        failed: ToolError | None = None
         for program in _PROGRAMS:
             words = ("exec", "--namespace", namespace, pod, "--container", _AGENT, "--", program, *command)
             result = self._run(*words, "--output", "json", seconds=self.patience)
-            if result.code == 0 or not _NO_PROGRAM.search(result.stderr):
+            if result.code == 0:
+                found = _parsed(result.stdout)
+                if not isinstance(found, dict):
+                    raise ToolError("what it answers is no JSON")
+                return found
+            failed = failed or _failure(result)
+            if not _NO_PROGRAM.search(result.stderr):
+                failed = _failure(result)
                 break
-        if result.code != 0:
-            raise _failure(result)
-        try:
-            found = json.loads(result.stdout)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise ToolError("what it answers is no JSON")
-        return found
+        assert failed is not None  # noqa: S101 -- there is a program
+        raise failed
 
     def versions(self) -> tuple[str, str]:
         """Return kubectl's own version and the cluster's, each empty where it is not told."""
         try:
-            told = json.loads(self._run("version", "--output=json", _REQUEST).stdout)
-        except (ValueError, ToolError):
+            told = _parsed(self._asked("version", "--output=json", seconds=_REQUEST).stdout)
+        except ToolError:
             return "", ""
         return text(told, "clientVersion", "gitVersion"), text(told, "serverVersion", "gitVersion")
 
@@ -127,11 +148,10 @@ def find(kubeconfig: Path | None, context: str | None) -> Kubectl:
     return Kubectl(program, kubeconfig, context)
 
 
-_MISSING: Final = re.compile(
-    rb"^Error from server \(NotFound\)|^error: the server doesn't have a resource type", re.MULTILINE
-)
+_MISSING: Final = re.compile(rb"^Error from server \(NotFound\)", re.MULTILINE)
+_NO_KIND: Final = re.compile(rb"^error: the server doesn't have a resource type", re.MULTILINE)
 _EXPIRED: Final = re.compile(rb"^Error from server \((?:Expired|Gone)\)", re.MULTILINE)
-_NO_PROGRAM: Final = re.compile(rb"executable file not found|no such file or directory")
+_NO_PROGRAM: Final = re.compile(rb'executable file not found|exec: "[^"]+": [^\n]*no such file or directory')
 _FORBIDDEN: Final = re.compile(
     r'(?:User "(?P<who>[^"]*)" )?cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)" '
     r'(?:in the namespace "(?P<namespace>[^"]+)"|at the cluster scope)'
@@ -154,7 +174,7 @@ def _failure(result: process.Result, start: str = "") -> ToolError:
         where = f"in namespace {match['namespace']}" if match["namespace"] else "in the whole cluster"
         return LastingError(f"{match['who'] or 'you'} may not {match['verb']} {resource} {where}", hint=_RIGHTS)
     if "(Forbidden)" in line:
-        return LastingError(f"{start}{bare}", hint=_RIGHTS)
+        return LastingError(f"{start}forbidden{bare.removeprefix('(Forbidden)')}", hint=_RIGHTS)
     if _NO_CLUSTER.match(line):
         return LastingError(f"kubectl: {bare}", hint="see kubectl config get-contexts")
     hint = "say --kubeconfig or --context: kubectl knows of no cluster" if _NO_CONFIG in line else ""
@@ -167,6 +187,14 @@ _LOGGED: Final = re.compile(r"[IWEF][0-9]{4} [0-9:.]+ +[0-9]+ |Warning: ")
 _DECODER: Final = json.JSONDecoder()
 _LIST: Final = re.compile(r'\{\s*"apiVersion": "v1",\s*"items": \[')  # how kubectl begins a list
 _BETWEEN: Final = re.compile(r"[\s,]*")
+
+
+def _parsed(output: bytes) -> object:
+    """Return what a program printed as JSON, None where it is none."""
+    try:
+        return json.loads(output)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _objects(output: bytes) -> Iterator[Object]:

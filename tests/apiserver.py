@@ -59,6 +59,7 @@ class Server:
     objects: list[Object] = field(default_factory=list)
     groups: set[str] = field(default_factory=lambda: set(RESOURCES))
     failing: dict[str, Callable[[Handler, dict[str, str]], None]] = field(default_factory=dict)  # by a plural's name
+    undiscovered: set[str] = field(default_factory=set)  # of the groups, those whose kinds it does not tell
     allowed: Callable[[Request], bool] = lambda _: True
     requests: list[Request] = field(default_factory=list)
     address: str = ""
@@ -105,7 +106,9 @@ class Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(split.query).items()}
         discovered = self._discovery(split.path)
-        if discovered is not None:
+        if split.path.removeprefix("/apis/") in self.state.undiscovered:
+            self.status(503, "ServiceUnavailable", "no discovery")
+        elif discovered is not None:
             self.answer(200, discovered)
         elif match := _PATH.fullmatch(split.path):
             self._objects({name: value or "" for name, value in match.groupdict().items()}, query)
@@ -121,6 +124,8 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/apis":
             return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(one) for one in groups]}
         version = path.removeprefix("/apis/").removeprefix("/api/")
+        if group := next((one for one in groups if one.partition("/")[0] == version), None):
+            return {"kind": "APIGroup", "apiVersion": "v1", **_group(group)}
         if version not in self.state.groups or not path.startswith("/api"):
             return None
         names = [

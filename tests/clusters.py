@@ -108,7 +108,8 @@ def nodes(*names: str, key: int = 0, version: str = "1.16.0") -> list[Object]:
     """Return nodes on which Cilium runs: with a key id for IPsec, else each with a public key of its own."""
     made = [daemonset(version, len(names))]
     for number, name in enumerate(names, start=1):
-        made += [node(name), pod(name), ciliumnode(name, key=key, public_key="" if key else public(number))]
+        # by WireGuard too, agents publish a key id of 255; and an annotation outlives the WireGuard that it was for
+        made += [node(name), pod(name), ciliumnode(name, key=key or 255, public_key=public(number))]
     return made
 
 

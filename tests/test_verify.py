@@ -35,7 +35,7 @@ HOLDS = {
     "helmrelease/cilium": (True, "ready, chart 1.16.0"),
     "agents/answer": (True, "4 agents, each of them"),
     "agents/mode": (True, "IPsec: 4 agents"),
-    "agents/xfrm-errors": (True, "0 since the nodes started, none since"),
+    "agents/xfrm-errors": (True, "0 so far, none since the sample before"),
     "agents/keys-in-use": (None, "6 keys each"),
 }
 
@@ -49,6 +49,8 @@ def test_cluster_that_does_what_git_says_holds(lab: Lab) -> None:
     at = f"ready, at {lab.commit[:12]}"
     rows = [
         ("holds", "check", "seen", "expected"),
+        ("yes", "cilium-config/cluster-name", "lab", "lab"),
+        ("yes", "cilium-config/cluster-id", "0", "0"),
         ("yes", "cilium-config/enable-ipsec", "true", "true"),
         ("yes", "cilium-config/enable-wireguard", "not there", "absent or false"),
         ("yes", "cilium-config/encrypt-node", "not there", "absent or false"),
@@ -65,7 +67,7 @@ def test_cluster_that_does_what_git_says_holds(lab: Lab) -> None:
         ("yes", "helmrelease/cilium", "ready, chart 1.16.0", "ready, chart 1.16.0"),
         ("-", "agents", "left out by --no-exec", "each agent answers and encrypts"),
     ]
-    assert (ran.code, ran.err) == (0, "keyturn: lab: of 15 checks 14 hold, 1 not judged\n")
+    assert (ran.code, ran.err) == (0, "keyturn: lab: of 17 checks 16 hold, 1 not judged\n")
     assert [tuple(re.split(r" {2,}", line.strip())) for line in ran.out.splitlines()] == rows
     assert lab.asked == []
 
@@ -80,7 +82,7 @@ def test_json_has_the_environment_the_commit_and_every_check(lab: Lab) -> None:
         "lab",
         lab.commit,
     )
-    assert len(answer["checks"]) == 15
+    assert len(answer["checks"]) == 17
     assert [one for one in answer["checks"] if one["name"] in ("secret", "version")] == [
         {"name": "version", "ok": True, "seen": "v1.16.0", "expected": "1.16.0"},
         {"name": "secret", "ok": None, "seen": "left out by --no-secret", "expected": "id 1 and git's fingerprint"},
@@ -184,7 +186,7 @@ def test_ipsec_that_does_otherwise_fails_each_check(lab: Lab) -> None:
         "rollout": (False, "of 4 agents 4 of the newest revision, 3 available"),
         "version": (False, "v1.15.9"),
         "secret": (False, "id 2 and the same fingerprint"),
-        "ciliumnodes/key": (False, "2 of 4 nodes; not yet: worker2 (15), worker3 (none)"),
+        "ciliumnodes/key": (False, "2 of 4 nodes; not yet: worker2 (15, another key), worker3 (none)"),
         "kustomization/lab-secrets": (False, f"not ready: no key, {at.removeprefix('ready, ')}"),
         "kustomization/lab-cilium": (False, "ready, at 000000000000, which this clone does not have: git fetch"),
         "helmrelease/cilium": (False, "ready, chart 1.15.9"),
@@ -266,10 +268,10 @@ def test_five_thousand_nodes_are_read_and_the_first_few_that_lack_are_named(lab:
     done = look(lab, agents=False)
 
     (line,) = [line for line in text.out.splitlines() if "ciliumnodes/key" in line]
-    shown = ", ".join(f"node-{number:04} (15)" for number in range(10))
+    shown = ", ".join(f"node-{number:04} (15, another key)" for number in range(10))
     assert re.split(r" {2,}", line)[2] == f"4,980 of 5,000 nodes; not yet: {shown} and 10 more"
-    assert seen(done)["ciliumnodes/key"][1].count("(15)") == 20
-    assert (text.code, len(done.nodes)) == (1, 5000)
+    assert seen(done)["ciliumnodes/key"][1].count("(15, another key)") == 20
+    assert (text.code, len(done.nodes or {})) == (1, 5000)
 
 
 # Keys
@@ -327,7 +329,7 @@ def test_right_that_is_missing_is_named_and_the_rest_is_shown(lab: Lab) -> None:
     assert ran.err == (
         f"keyturn: error: jane may not list ciliumnodes.cilium.io in the whole cluster{RIGHTS}\n"
         f"keyturn: error: jane may not get secrets in namespace kube-system{RIGHTS}\n"
-        "keyturn: lab: of 15 checks 12 hold, 3 not judged\n"
+        "keyturn: lab: of 17 checks 14 hold, 3 not judged\n"
     )
     assert [line.split()[:2] for line in ran.out.splitlines() if "could not be asked" in line] == [
         ["-", "secret"],
@@ -398,6 +400,17 @@ def test_list_that_has_expired_between_two_pieces_is_asked_whole(lab: Lab) -> No
     assert seen(look(lab, agents=False))["ciliumnodes/key"] == (True, "604 nodes, each of them")
 
 
+def test_kinds_that_the_cluster_does_not_tell_are_not_taken_for_none(lab: Lab) -> None:
+    lab.server.undiscovered = {"cilium.io/v2"}
+
+    done = look(lab, agents=False)
+
+    assert [str(one) for one in done.unasked] == [
+        "ciliumnodes.cilium.io cannot be asked for: (ServiceUnavailable): no discovery"
+    ]
+    assert seen(done)["ciliumnodes/key"] == (None, "could not be asked")
+
+
 def cut(handler: apiserver.Handler, _: dict[str, str]) -> None:
     """Promise more than comes, and hang up."""
     handler.send_response(200)
@@ -462,7 +475,7 @@ def test_time_that_is_over_ends_the_waiting_with_what_was_seen_last(lab: Lab) ->
     done = look(lab, time, wait=60)
 
     assert sum(time.slept) == 65  # the last five seconds are the agents' own
-    assert (done.failing, len(done.checks)) == (["ciliumnodes/key"], 18)
+    assert (done.failing, len(done.checks)) == (["ciliumnodes/key"], 20)
 
 
 def test_cluster_that_does_not_answer_is_waited_for(lab: Lab) -> None:

@@ -31,23 +31,21 @@ __all__ = ["lab", "serve", "wireguard"]  # fixtures
 
 # `encrypt status -o json`, as each version's source writes it.
 _XFRM: Object = {"error-count": 3, "xfrm-errors": {"XfrmInNoStates": 2, "XfrmOutPolBlock": 1}}
+_QUIET: Object = {"decrypt-interfaces": ["eth0"], "keys-in-use": 1, "max-seq-number": "N/A"}
+_BUSY: Object = {"decrypt-interfaces": [], "keys-in-use": 6, "max-seq-number": "0x4f/0xffffffff"}
+_LONG: Object = {"decrypt-interfaces": None, "keys-in-use": 12, "max-seq-number": "0x4f/0xffffffffffffffff"}
 _PEERED: Object = {"name": "cilium_wg0", "peer-count": 3, "public-key": clusters.public(1)}
-IPSEC_ANSWERS: Object = {
-    "1.15": {"ipsec": {"decrypt-interfaces": ["eth0"], "keys-in-use": 1, "max-seq-number": "N/A"}, "mode": "IPsec"},
-    "1.16": {"ipsec": {"decrypt-interfaces": [], "keys-in-use": 6, "max-seq-number": "0x4f/0xffffffff"} | _XFRM}
-    | {"mode": "IPsec"},
-    "1.17": {"ipsec": {"decrypt-interfaces": ["eth0"], "keys-in-use": 12} | _XFRM, "mode": "IPsec"},
-    "1.18": {"ipsec": {"decrypt-interfaces": None, "keys-in-use": 6, "max-seq-number": "N/A"}, "mode": "IPsec"},
-    "1.20": {"ipsec": {"decrypt-interfaces": ["cilium_vxlan", "eth0"], "keys-in-use": 24} | _XFRM, "mode": "IPsec"},
+IPSEC_ANSWERS: dict[str, Object] = {
+    "1.15": {"ipsec": _QUIET, "mode": "IPsec"},
+    "1.16": {"ipsec": _BUSY | _XFRM, "mode": "IPsec"},
+    "1.17": {"ipsec": _QUIET | _XFRM, "mode": "IPsec"},
+    "1.18": {"ipsec": _LONG, "mode": "IPsec"},
+    "1.19": {"ipsec": _LONG | _XFRM, "mode": "IPsec"},
+    "1.20": {"ipsec": _LONG | _XFRM | {"decrypt-interfaces": ["cilium_vxlan", "eth0"]}, "mode": "IPsec"},
 }
-WIREGUARD_ANSWERS: Object = {
-    "1.15": {"mode": "Wireguard", "wireguard": {"interfaces": [_PEERED | {"peers": None}]}},
-    "1.17": {
-        "mode": "Wireguard",
-        "wireguard": {"interfaces": [_PEERED | {"peers": []}], "node-encryption": "Disabled"},
-    },
-    "1.20": {"mode": "Wireguard", "wireguard": {"interfaces": [_PEERED | {"listen-port": 51871, "peers": None}]}},
-}
+_OLD: Object = {"mode": "Wireguard", "wireguard": {"interfaces": [_PEERED | {"peers": None}]}}
+_NEW: Object = {"mode": "Wireguard", "wireguard": {"interfaces": [_PEERED | {"listen-port": 51871, "peers": None}]}}
+WIREGUARD_ANSWERS = {"1.15": _OLD, "1.16": _OLD, "1.17": _OLD, "1.18": _NEW, "1.19": _NEW, "1.20": _NEW}
 
 
 def environment(repo: Repo, text: str) -> Environment:
@@ -55,10 +53,11 @@ def environment(repo: Repo, text: str) -> Environment:
     return workspace.load(WorkTree(repo.root), ["lab"]).environments[0]
 
 
-def judged(environment: Environment, *told: Object, nodes: int | None = 4) -> dict[str, Check]:
-    """Judge agents n1, n2 and so on, each of which tells the same twice."""
+def judged(environment: Environment, *told: Object, nodes: int | None = None) -> dict[str, Check]:
+    """Judge agents n1, n2 and so on, each of which tells the same twice; there are as many nodes, or none is known."""
+    names = [f"n{number}" for number in range(1, (len(told) if nodes is None else nodes) + 1)]
     every = [Agent(f"cilium-n{number}", f"n{number}", one, one) for number, one in enumerate(told, start=1)]
-    return {one.name: one for one in agents.checks(environment, every, nodes, AT)}
+    return {one.name: one for one in agents.checks(environment, every, names, AT)}
 
 
 def said(checks: dict[str, Check]) -> dict[str, tuple[bool | None, str]]:
@@ -75,17 +74,17 @@ def test_ipsec_agent_of_every_version_is_understood(repo: Repo, version: str) ->
     assert checks == {
         "agents/answer": (True, "1 agent, each of them"),
         "agents/mode": (True, "IPsec: 1 agent"),
-        "agents/xfrm-errors": (True, f"{count} since the nodes started, none since"),
+        "agents/xfrm-errors": (True, f"{count} so far, none since the sample before"),
         "agents/keys-in-use": (None, f"{used} key{'' if used == 1 else 's'} each"),
     }
 
 
 @pytest.mark.parametrize("version", WIREGUARD_ANSWERS)
 def test_wireguard_agent_of_every_version_is_understood(repo: Repo, version: str) -> None:
-    assert said(judged(environment(repo, WIREGUARD), WIREGUARD_ANSWERS[version])) == {
-        "agents/answer": (True, "1 agent, each of them"),
-        "agents/mode": (True, "Wireguard: 1 agent"),
-        "agents/node-encryption": (True, "Disabled: 1 agent"),
+    assert said(judged(environment(repo, WIREGUARD), *[WIREGUARD_ANSWERS[version]] * 4)) == {
+        "agents/answer": (True, "4 agents, each of them"),
+        "agents/mode": (True, "Wireguard: 4 agents"),
+        "agents/node-encryption": (True, "Disabled: 4 agents"),
         "agents/peers": (True, "3 peers each"),
     }
 
@@ -126,9 +125,9 @@ def test_peers_in_a_mesh_are_told_and_not_judged(repo: Repo) -> None:
 
 
 def test_peers_are_not_judged_where_nobody_knows_how_many_nodes_there_are(repo: Repo) -> None:
-    checks = judged(environment(repo, WIREGUARD), clusters.wireguard_agent(7), nodes=None)
+    check = judged(environment(repo, WIREGUARD), clusters.wireguard_agent(7), nodes=0)["agents/peers"]
 
-    assert checks["agents/peers"].ok is None
+    assert (check.ok, check.expected) == (None, "told only: how many nodes there are is not known")
 
 
 def test_agent_that_complains_of_itself_is_a_failed_check(repo: Repo) -> None:
@@ -151,6 +150,39 @@ def test_agent_whose_api_does_not_answer_tells_no_mode(repo: Repo) -> None:
     )
 
 
+def test_errors_are_judged_for_agents_that_answered_twice_alone(repo: Repo) -> None:
+    asked, many = environment(repo, IPSEC), {"mode": "IPsec", "ipsec": {"error-count": 37}}
+    few: Object = {"mode": "IPsec", "ipsec": {"error-count": 5}}
+    late, again = Agent("a", "n1", None, many), Agent("b", "n2", many, few)
+
+    checks = [
+        {one.name: (one.ok, one.seen) for one in agents.checks(asked, every, None, AT)}["agents/xfrm-errors"]
+        for every in ([late], [late, again])
+    ]
+
+    once = "; 1 agent answered once, and cannot be judged"
+    assert checks == [
+        (None, f"0 so far, none since the sample before{once}"),
+        (True, f"5 so far, none since the sample before{once}"),
+    ]
+
+
+def test_node_without_an_agent_is_named(repo: Repo) -> None:
+    checks = judged(environment(repo, WIREGUARD), clusters.wireguard_agent(2), nodes=3)
+
+    assert said(checks)["agents/answer"] == (False, "1 of 3 agents; not: n2 (no agent), n3 (no agent)")
+
+
+def test_two_agents_of_one_node_are_both_judged() -> None:
+    first, second, nowhere = (clusters.pod("worker") for _ in range(3))
+    second["metadata"]["name"] = "cilium-second"
+    nowhere["metadata"]["name"], nowhere["spec"] = "cilium-nowhere", {}
+
+    names = [one.agent().name for one in agents.pods([first, second, nowhere])]
+
+    assert names == ["no node, cilium-nowhere", "worker, cilium-second", "worker, cilium-worker"]
+
+
 # By the real kubectl, and a stand-in for `exec`
 
 
@@ -171,6 +203,15 @@ def test_agent_that_has_its_client_by_the_old_name_is_asked_by_that(lab: Lab) ->
     [
         ("echo hello\n", "what it answers is no JSON"),
         ("echo '[]'\n", "what it answers is no JSON"),
+        ("printf '[%.0s' $(seq 200000)\n", "what it answers is no JSON"),
+        (
+            "echo 'dial unix /var/run/cilium/cilium.sock: connect: no such file or directory' >&2; exit 1\n",
+            "dial unix /var/run/cilium/cilium.sock: connect: no such file or directory",
+        ),
+        (
+            "echo 'error: exec: \"cilium-dbg\": executable file not found in $PATH' >&2; exit 1\n",
+            'exec: "cilium-dbg": executable file not found in $PATH',
+        ),
         ("echo 'Cannot get status: timeout' >&2; exit 1\n", "Cannot get status: timeout"),
         ("exit 137\n", "exit 137"),
         ("sleep 60\n", "kubectl exec did not answer within 0.5 s"),
@@ -192,7 +233,7 @@ def test_pod_that_does_not_run_is_not_asked_and_one_that_ends_does_not_count(lab
 
     done = look(lab)
 
-    assert seen(done)["agents/answer"] == (False, "2 of 3 agents; not: worker (Pending)")
+    assert seen(done)["agents/answer"] == (False, "2 of 4 agents; not: worker (Pending), worker2 (no agent)")
     assert {one.split()[0] for one in lab.asked} == {"cilium-control-plane", "cilium-worker3"}
 
 

@@ -225,7 +225,7 @@ IMAGES = {
     "quay.io/cilium/cilium:v1.16.0-rc.1": (False, "v1.16.0-rc.1"),
     "localhost:5000/cilium@sha256:00": (None, "an image without a tag: localhost:5000/cilium@sha256:00"),
     "localhost:5000/cilium": (None, "an image without a tag: localhost:5000/cilium"),
-    "": (None, "no image"),
+    "": (False, "no container cilium-agent"),
 }
 
 
@@ -238,6 +238,16 @@ def test_version_is_the_tag_of_the_agents_image(repo: Repo, image: str) -> None:
     check = judged(environment(repo, WIREGUARD), daemonset=[one])["version"]
 
     assert (check.ok, check.seen) == IMAGES[image]
+
+
+def test_image_that_the_values_put_in_its_place_is_the_one_that_is_expected(repo: Repo) -> None:
+    text = WIREGUARD.replace("{hubble", "{image: {override: 'localhost:5000/own:v7', tag: v1.15.0}, hubble")
+    one = clusters.daemonset("1.16.0", 3)
+    one["spec"]["template"]["spec"]["containers"][0]["image"] = "localhost:5000/own:v7"
+
+    check = judged(environment(repo, text), daemonset=[one])["version"]
+
+    assert (check.ok, check.seen, check.expected) == (True, "v7", "v7")
 
 
 def test_tag_that_the_values_name_is_the_one_that_is_expected(repo: Repo) -> None:
@@ -277,7 +287,12 @@ def test_each_state_of_a_rollout_is_told(repo: Repo, state: str) -> None:
     [
         (KEY.line(), True, "id 3 and the same fingerprint"),
         (f"{KEY.line()}\n", True, "id 3 and the same fingerprint"),
-        (KEY.line().replace("3+", "3"), True, "id 3 and the same fingerprint"),
+        (KEY.line().replace("3+", "3"), True, "id 3 and the same fingerprint, without + (per-tunnel keys)"),
+        (
+            KEY.line().removesuffix("128") + "96",
+            False,
+            "id 3 and the same fingerprint, but an ICV of 96 bits, not 128",
+        ),
         (KEY.line().replace("3+", "4+"), False, "id 4 and the same fingerprint"),
         (key(3, start=0x41).line(), False, "id 3 and another fingerprint"),
         (key(2, start=0x41).line(), False, "id 2 and another fingerprint"),
@@ -333,6 +348,14 @@ def test_strict_mode_is_compared_by_the_names_of_its_version(repo: Repo) -> None
     }
 
 
+def test_node_that_shows_the_key_before_is_told_from_one_that_shows_another(repo: Repo) -> None:
+    nodes = [clusters.ciliumnode(name, key=number) for name, number in {"a": 3, "b": 2, "c": 4, "d": 0}.items()]
+
+    check = judged(environment(repo, IPSEC), ciliumnodes=nodes)["ciliumnodes/key"]
+
+    assert check.seen == "1 of 4 nodes; not yet: b (2), c (4, another key), d (none)"
+
+
 def test_names_beyond_the_first_ten_are_kept_for_json() -> None:
     check = evidence.failing("x", "not: ", "all", AT, [f"n{number}" for number in range(12)])
 
@@ -358,7 +381,7 @@ RARE = {
         'nodes cannot be asked for: E0304 05:06:07.1       7 x.go:1] "a" err="b"'
     ),
     "echo 'Error from server (Forbidden): no' >&2; exit 1": (
-        "nodes cannot be asked for: (Forbidden): no; keyturn engine rbac prints the rights that are needed"
+        "nodes cannot be asked for: forbidden: no; keyturn engine rbac prints the rights that are needed"
     ),
     "echo 'error: You must be logged in to the server (Unauthorized)' >&2; exit 1": (
         "kubectl: You must be logged in to the server (Unauthorized); see kubectl config get-contexts"

@@ -43,8 +43,8 @@ def test_environment_that_is_wrong_is_told_by_its_place(lab: Lab) -> None:
 def test_environment_without_its_secret_is_told_what_makes_it(lab: Lab) -> None:
     (lab.repo.root / "clusters/lab" / rig.SECRET).unlink()
 
-    hint = "keyturn render lab, and bring it to the cluster"
-    assert lab.verify() == Ran(2, "", f"keyturn: error: lab has no Secret yet; {hint}\n")
+    hint = "keyturn render lab, or go to the branch that has it"
+    assert lab.verify() == Ran(2, "", f"keyturn: error: lab has no Secret here, which tells its key; {hint}\n")
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,7 @@ def test_report_holds_the_checks_with_times_versions_commit_and_ids(lab: Lab, tm
         "commit": lab.commit,
         "cluster": "lab",
         "context": "lab",
+        "hub_context": None,
         "encryption": "ipsec",
         "node_encryption": False,
         "versions": None,
@@ -99,10 +100,10 @@ def test_report_holds_the_checks_with_times_versions_commit_and_ids(lab: Lab, tm
     assert set(told["versions"]) == {"keyturn", "cilium", "kubectl", "kubernetes"}
     assert told["versions"]["kubernetes"] == "v1.31.0"
     assert {len(one["at"]) for one in checks} | {len(one) for one in times} == {len("2026-03-04T05:06:07Z")}
-    assert checks[10] | {"at": ""} == {
+    assert checks[12] | {"at": ""} == {
         "name": "ciliumnodes/key",
         "ok": False,
-        "seen": "3 of 4 nodes; not yet: worker (15)",
+        "seen": "3 of 4 nodes; not yet: worker (15, another key)",
         "expected": "every node shows key 1",
         "at": "",
     }
@@ -219,10 +220,26 @@ def test_argocd_elsewhere_that_is_not_named_cannot_be_asked(serve: Callable[[str
 
     ran = lab.verify("--no-exec")
 
+    why = "Argo CD runs in another cluster, and is not asked; say its context: --hub-context"
+    assert (ran.code, ran.err.splitlines()[0]) == (3, f"keyturn: error: {why}")
+    assert look(lab, time := clusters.Time(), agents=False, wait=900).unasked[0].message in why
+    assert time.slept == []
+
+
+def test_hub_is_for_argocd_alone(lab: Lab) -> None:
+    ran = lab.verify("--no-exec", "--hub-context", "lab")
+
+    assert ran == Ran(2, "", "keyturn: error: --hub-context is for Argo CD, and lab has engine flux\n")
+
+
+def test_report_that_could_not_be_made_is_told(lab: Lab, tmp_path: Path) -> None:
+    ran = lab.verify("--context", "other", "--report", str(tmp_path / "evidence.md"))
+
     assert (ran.code, ran.err.splitlines()[0]) == (
         3,
-        "keyturn: error: Argo CD runs in another cluster, and is not asked; say its context: --hub-context",
+        f"keyturn: nothing is written to {tmp_path}/evidence.md, since nothing could be asked",
     )
+    assert not (tmp_path / "evidence.md").exists()
 
 
 # At a terminal
@@ -237,7 +254,7 @@ def test_progress_is_a_line_a_node_at_a_terminal_and_nothing_in_a_pipe(lab: Lab)
 
     assert "keyturn: 3 of 4 nodes show key 1" in shown
     assert "keyturn: waiting for ciliumnodes/key" in shown
-    assert (piped.code, piped.err) == (1, "keyturn: lab: of 15 checks 13 hold, 1 do not hold, 1 not judged\n")
+    assert (piped.code, piped.err) == (1, "keyturn: lab: of 17 checks 15 hold, 1 do not hold, 1 not judged\n")
 
 
 def test_nothing_is_written_and_nothing_is_asked_but_to_read(lab: Lab) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clusters import Lab
 
 Object = dict[str, Any]
+ELSEWHERE = WIREGUARD + ARGOCD.replace("git}", "git, argocd: {destination: {server: 'https://eu.example.com'}}}")
 __all__ = ["lab", "serve", "wireguard"]  # fixtures
 
 
@@ -64,8 +65,7 @@ def used(rules: Iterable[Object], requests: Iterable[apiserver.Request]) -> set[
     }
 
 
-@pytest.mark.parametrize("environment", [(), ("lab",)])
-@pytest.mark.parametrize("fixture", ["lab", "wireguard"])
+@pytest.mark.parametrize(("fixture", "environment"), [("lab", ()), ("lab", ("lab",)), ("wireguard", ("lab",))])
 def test_who_has_these_rights_and_no_other_can_verify(
     request: pytest.FixtureRequest, fixture: str, environment: tuple[str, ...]
 ) -> None:
@@ -113,7 +113,7 @@ def test_flags_take_their_rights_away(repo: Repo, words: tuple[str, ...], missin
     roles = printed(repo, *words)
 
     found = {resource for role in roles for rule in role.get("rules", []) for resource in rule["resources"]}
-    every = {"ciliumnodes", "nodes", "configmaps", "daemonsets", "helmreleases", "kustomizations", "applications"}
+    every = {"ciliumnodes", "nodes", "configmaps", "daemonsets", "helmreleases", "kustomizations"}
     assert found == (every | {"pods", "pods/exec", "secrets"}) - missing
 
 
@@ -139,10 +139,11 @@ def test_names_are_the_environments_own(repo: Repo) -> None:
     assert all(one["metadata"]["name"].startswith("keyturn-verify") for one in roles.values())
 
 
-@pytest.mark.parametrize("words", [(), ("--no-exec",), ("lab",), ("eu", "--no-secret"), ("off",)])
+@pytest.mark.parametrize("words", [(), ("--no-exec",), ("lab",), ("eu", "--no-secret"), ("far", "--hub"), ("off",)])
 def test_every_object_is_valid_and_every_role_is_bound(repo: Repo, words: tuple[str, ...]) -> None:
     repo.environment("lab", IPSEC)
     repo.environment("eu", WIREGUARD + ARGOCD)
+    repo.environment("far", ELSEWHERE)
     repo.environment("off", WIREGUARD.replace("wireguard", "none") + "gitops: {engine: none}\n")
 
     roles = printed(repo, *words)
@@ -151,6 +152,20 @@ def test_every_object_is_valid_and_every_role_is_bound(repo: Repo, words: tuple[
         kubernetes_validate.validate(one, "1.31", strict=True)
     named = {(one["kind"], one["metadata"]["name"]) for one in roles if "rules" in one}
     assert named == {(one["roleRef"]["kind"], one["roleRef"]["name"]) for one in roles if "roleRef" in one}
+
+
+def test_argocd_elsewhere_gets_a_role_of_its_own(repo: Repo) -> None:
+    repo.environment("eu", ELSEWHERE)
+    repo.environment("lab", IPSEC)
+
+    here, hub = (
+        {one["metadata"]["namespace"] for one in printed(repo, "eu", *words) if one["kind"] == "Role"}
+        for words in ((), ("--hub",))
+    )
+    refused = rig.command(repo.root, "engine", "rbac", "lab", "--hub")
+
+    assert (here, hub) == ({"kube-system"}, {"argocd"})
+    assert (refused.code, refused.out) == (2, "")
 
 
 def test_no_right_is_to_change_anything_but_to_exec(repo: Repo) -> None:

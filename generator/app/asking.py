@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from generator import agents as told
@@ -25,12 +25,12 @@ _AT_ONCE: Final = 8  # kubectls
 APART: Final = 5.0  # seconds between two samples of an agent
 
 
-def ask(kubectl: Kubectl, questions: Mapping[str, Question], now: Callable[[], datetime]) -> Answers:
-    """Return the answers, by the names of the questions."""
+def ask(kubectl: Kubectl, questions: Mapping[str, Question], seconds: float, now: Callable[[], datetime]) -> Answers:
+    """Return the answers, by the names of the questions; each may take some seconds."""
 
     def answer(question: Question) -> Answer:
         try:
-            found = kubectl.get(question)
+            found = kubectl.get(question, seconds)
         except ToolError as error:
             return Answer(now(), failed=error)
         return Answer(now(), found)
@@ -66,7 +66,7 @@ class Samples:
             self.sleep(APART)
         found = self._asked(pods)
         self._before = {one.pod: one.last for one in found if one.last is not None}
-        return [told.Agent(one.pod, one.node, before.get(one.pod), one.last, one.silent) for one in found]
+        return [replace(one, first=before.get(one.pod)) for one in found]
 
     def _asked(self, pods: list[Pod]) -> list[Agent]:
         agents = []

@@ -5,21 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from generator import capturefile, cilium, judgement, networks, packets, secret, workspace
+from generator import capturefile, cilium, judgement, networks, packets
 from generator.app import standing
 from generator.errors import InputError
-from generator.findings import InvalidError, errors, tidy
 from generator.judgement import Answer, Expected
 from generator.traffic import Tally
 from generator.view import View
-from generator.worktree import WorkTree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from generator.model import Environment
-    from generator.secret import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +33,11 @@ def expected(root: Path, name: str, options: Options) -> Expected:
 
     Raises InputError where it says that nothing is encrypted, or where its Secret does not tell which key it is.
     """
-    space = workspace.load(WorkTree(root), [name])
-    if errors(space.findings, strict=False):
-        raise InvalidError(tidy(space.findings))
-    (environment,) = space.environments
+    environment = standing.environment(root, name)
     kind = environment.encryption.type
     if kind == "none":
         raise InputError(f"{environment.path}: encryption.type is none, so nothing is to be encrypted")
-    told = _told(root, name) if kind == "ipsec" else None
+    told = standing.told(root, name) if kind == "ipsec" else None
     view = View(environment, cilium.version(environment.cilium.version))
     return Expected(
         name,
@@ -55,19 +49,6 @@ def expected(root: Path, name: str, options: Options) -> Expected:
         told.key_id if told else None,
         told.previous if told else None,
     )
-
-
-def _told(root: Path, name: str) -> Told:
-    node, findings = standing.read(root, name)
-    if findings:
-        raise InvalidError(tidy(findings))
-    if node is None:
-        hint = f"keyturn render {name}, or go to the branch that has it"
-        raise InputError(f"{name} has no Secret that tells its key id, which ESP is known by", hint=hint)
-    try:
-        return secret.told(node)
-    except InputError as error:
-        raise InputError(f"{node.source}: {error.message}", hint=secret.RESTORE) from None
 
 
 def _ports(environment: Environment) -> packets.Ports:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from generator import engines, templating, workspace
+from generator import engines, templating
+from generator.app import standing
 from generator.cilium import SECRET_NAME
 from generator.errors import InputError
-from generator.findings import InvalidError, errors, tidy
 from generator.model import Gitops
 from generator.render import Renderer
 from generator.worktree import WorkTree
@@ -24,7 +24,7 @@ def manifests(root: Path | None, engine: str, name: str | None) -> str:
 
     Without a root the package's own templates serve.  Raises InputError where another engine applies the environment.
     """
-    environment = _environment(root, name)
+    environment = standing.environment(root, name) if root is not None and name is not None else None
     if environment is not None and environment.gitops.engine != engine:
         applied = environment.gitops.engine
         message = f"{name} is applied by {applied}, not by {engine}"
@@ -32,13 +32,18 @@ def manifests(root: Path | None, engine: str, name: str | None) -> str:
     return _renderer(root).engine(f"engine/{engine}.yaml", environment)
 
 
-def rbac(root: Path | None, name: str | None, *, secret: bool, agents: bool) -> str:
-    """Return the Roles, as YAML documents, that `keyturn verify` takes for an environment, else for any of them.
+def rbac(root: Path | None, name: str | None, *, secret: bool, agents: bool, hub: bool) -> str:
+    """Return the Roles, as YAML documents, that `keyturn verify` takes for an environment, else for any under Flux.
 
-    `secret` and `agents` say whether the Secret is read and the agents are asked.
+    `secret` and `agents` say whether the Secret is read and the agents are asked; with `hub` they are those for Argo
+    CD's own cluster.  Raises InputError where that is not another one.
     """
-    environment = _environment(root, name)
+    environment = standing.environment(root, name) if root is not None and name is not None else None
     types = ("ipsec", "wireguard") if environment is None else (environment.encryption.type,)
+    elsewhere = environment is not None and engines.is_elsewhere(environment)
+    if hub and not elsewhere:
+        which = name or "without ENV nothing"
+        raise InputError(f"--hub is for an environment whose Argo CD runs in another cluster, and {which} has none")
     values = {
         "name": name,
         "cilium_namespace": _NAMESPACE if environment is None else environment.cilium.namespace,
@@ -47,8 +52,11 @@ def rbac(root: Path | None, name: str | None, *, secret: bool, agents: bool) -> 
         "wireguard": "wireguard" in types,
         "secret": secret and "ipsec" in types,
         "exec": agents,
+        "left_out": [flag for flag, wanted in {"--no-exec": agents, "--no-secret": secret}.items() if not wanted],
         "flux": environment is None or environment.gitops.engine == "flux",
-        "engines": list(_engines(environment)),
+        "hub": hub,
+        "elsewhere": elsewhere,
+        "engines": [] if elsewhere and not hub else list(_engines(environment)),
     }
     return _renderer(root).engine("engine/rbac.yaml", environment, values)
 
@@ -56,9 +64,7 @@ def rbac(root: Path | None, name: str | None, *, secret: bool, agents: bool) -> 
 def _engines(environment: Environment | None) -> Iterator[tuple[str, str, str, list[str]]]:
     """Yield namespace, API group and resource of the objects that steer an engine, and their names; none: any."""
     if environment is None:
-        gitops = Gitops()
-        yield gitops.flux.namespace, "kustomize.toolkit.fluxcd.io", "kustomizations", []
-        yield gitops.argocd.namespace, "argoproj.io", "applications", []
+        yield Gitops().flux.namespace, "kustomize.toolkit.fluxcd.io", "kustomizations", []
         return
     asked = engines.questions(environment).values()
     for kind in ("kustomizations", "applications"):
@@ -69,15 +75,6 @@ def _engines(environment: Environment | None) -> Iterator[tuple[str, str, str, l
 
 
 _NAMESPACE: Final = "kube-system"  # Cilium's, where nobody says another
-
-
-def _environment(root: Path | None, name: str | None) -> Environment | None:
-    if root is None or name is None:
-        return None
-    space = workspace.load(WorkTree(root), [name])
-    if errors(space.findings, strict=False):
-        raise InvalidError(tidy(space.findings))
-    return space.environments[0]
 
 
 def _renderer(root: Path | None) -> Renderer:

@@ -1,16 +1,43 @@
-"""The Secrets that stand in the tree: which there are, and reading one."""
+"""What stands in the work tree: one environment, the Secrets, and what one of them tells."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from generator import files, firstkeys, secret, tree, workspace, yamlio
+from generator.errors import InputError
+from generator.findings import InvalidError, errors, tidy
+from generator.worktree import WorkTree
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from generator.findings import Finding
+    from generator.model import Environment
     from generator.nodes import Node
+    from generator.secret import Told
+
+
+def environment(root: Path, name: str) -> Environment:
+    """Return one environment.  Raises InputError where there is none of that name, or it is wrong."""
+    space = workspace.load(WorkTree(root), [name])
+    if errors(space.findings, strict=False):
+        raise InvalidError(tidy(space.findings))
+    return space.environments[0]
+
+
+def told(root: Path, name: str) -> Told:
+    """Return what an environment's Secret tells in clear.  Raises InputError where there is none, or it does not."""
+    node, findings = read(root, name)
+    if findings:
+        raise InvalidError(tidy(findings))
+    if node is None:
+        hint = f"keyturn render {name}, or go to the branch that has it"
+        raise InputError(f"{name} has no Secret here, which tells its key", hint=hint)
+    try:
+        return secret.told(node)
+    except InputError as error:
+        raise InputError(f"{node.source}: {error.message}", hint=secret.RESTORE) from None
 
 
 def names(root: Path) -> list[str]:

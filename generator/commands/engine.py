@@ -51,15 +51,18 @@ def flux(talk: Talk, environment: str | None) -> None:
 @_FOR
 @click.option("--no-secret", is_flag=True, help="Without the right to read the Secret.")
 @click.option("--no-exec", is_flag=True, help="Without the right to exec into the agents.")
+@click.option("--hub", is_flag=True, help="The Role for Argo CD's own cluster, where that is another one.")
 @click.pass_obj
-def rbac(talk: Talk, environment: str | None, *, no_secret: bool, no_exec: bool) -> None:
+def rbac(talk: Talk, environment: str | None, *, no_secret: bool, no_exec: bool, hub: bool) -> None:
     """Print what `keyturn verify` needs.
 
-    Roles that let a group read what it asks for, and nothing else; the flags are those of verify.
+    Roles that let a group read what it asks for, and nothing else; --no-secret and --no-exec are those of verify.
     """
     from generator.app import engine as app
 
-    click.echo(app.rbac(_root(talk, environment), environment, secret=not no_secret, agents=not no_exec), nl=False)
+    click.echo(
+        app.rbac(_root(talk, environment), environment, secret=not no_secret, agents=not no_exec, hub=hub), nl=False
+    )
 
 
 def _print(talk: Talk, name: str, environment: str | None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from generator.errors import ToolError
 from generator.talk import OUTPUT, Talk, at_terminal, complain_all, complete_environments, say
 
 if TYPE_CHECKING:
@@ -89,10 +90,15 @@ def verify(  # noqa: PLR0913 -- one a flag
             say(line)
 
         options = app.Options(asked, hub, clock, wait, not no_secret, not no_exec, tell if shown else _nobody)
-        done = app.verify(talk.find_root(), environment, options, progress.step)
+        try:
+            done = app.verify(talk.find_root(), environment, options, progress.step)
+        except ToolError:
+            if report is not None:
+                say(f"nothing is written to {report}, since nothing could be asked")
+            raise
     _answer(talk, done, output)
     if report is not None:
-        _write(report, done, asked)
+        _write(report, done, asked, hub)
     if not done.holds:
         ctx.exit(3 if done.unasked else 1)
 
@@ -115,10 +121,10 @@ def _answer(talk: Talk, done: Verified, output: str) -> None:
         say(attestation.closing(done))
 
 
-def _write(file: Path, done: Verified, asked: Kubectl) -> None:
+def _write(file: Path, done: Verified, asked: Kubectl, hub: Kubectl | None) -> None:
     from generator import attestation, files, report
 
-    where = attestation.Surroundings(asked.where(), *asked.versions())
+    where = attestation.Surroundings(asked.where(), hub.where() if hub else "", *asked.versions())
     if file.suffix == ".json":
         text = report.as_json(attestation.report(done, where)) + "\n"
     else:
