@@ -28,7 +28,7 @@ IN_VXLAN = pcaps.between_nodes(pcaps.vxlan(pcaps.between_pods()))
 FROM_OTHER = ether(ip(OTHER, NODE, 17, pcaps.vxlan(pcaps.between_pods())), pcaps.THERE, pcaps.HERE)
 PLAIN = pcaps.between_pods()
 HTTP = ether(ip(NODE, OTHER, 6, pcaps.tcp(40_000, 10_250)))
-NO_ID = "that tells its key id, which ESP is known by"
+NO_ID = "here, which tells its key"
 BY_NODE = ("--node-ip", NODE)
 
 
