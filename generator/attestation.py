@@ -86,12 +86,12 @@ def closing(done: Verified) -> str:
 
 
 _MARKS: Final = {True: "yes", False: "NO", None: "-"}
-HEADER: Final = ("holds", "check", "seen", "expected")
+HEADER: Final = ("holds", "check", "expected", "seen")  # what may be long comes last
 
 
 def rows(done: Verified) -> list[list[str]]:
     """Return a row for each check, for a person."""
-    return [[_MARKS[one.ok], one.name, one.short, one.expected] for one in done.checks]
+    return [[_MARKS[one.ok], one.name, one.expected, one.short] for one in done.checks]
 
 
 def report(done: Verified, where: Surroundings) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _page(told: dict[str, Any], done: Verified) -> Iterator[str]:
     yield ""
     yield "## Checks"
     yield ""
-    checks = [(_MARKS[one["ok"]], one["name"], one["seen"], one["expected"], one["at"]) for one in told["checks"]]
+    checks = [(_MARKS[one["ok"]], one["name"], one["expected"], one["seen"], one["at"]) for one in told["checks"]]
     yield from _table((*HEADER, "at"), checks)
     for title, lines in {"Could not be asked": told["unasked"], "Notes": told["notes"]}.items():
         if lines:

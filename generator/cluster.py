@@ -200,8 +200,10 @@ def _public_keys(ciliumnodes: Answer, nodes: Answer) -> Iterator[Check]:
     every = sorted({*public, *(str(one["name"]) for one in nodes.objects)})
     without = [f"{one} ({_lack(public.get(one))})" for one in every if _lack(public.get(one))]
     at = ciliumnodes.at
-    if without or not every:
-        seen = f"{len(every) - len(without):,} of {counted(len(every), 'node')}; not: " if every else "no node"
+    if not every:
+        yield Check(title, ok=False, seen="no node", expected=expected, at=at)
+    elif without:
+        seen = f"{len(every) - len(without):,} of {counted(len(every), 'node')}; not: "
         yield failing(title, seen, expected, at, without)
     else:
         yield Check(title, ok=True, seen=f"{counted(len(every), 'node')}, each of them", expected=expected, at=at)

@@ -81,12 +81,16 @@ class Check:
         return f"{self.seen} and {len(self.rest):,} more" if self.rest else self.seen
 
 
-SHOWN: Final = 10  # names on one line
+_SHOWN: Final = 160  # characters of names on one line
 
 
 def failing(name: str, seen: str, expected: str, at: datetime, names: Sequence[str]) -> Check:
     """Return a check that does not hold for some names, of which the first few are shown behind `seen`."""
-    return Check(name, False, seen + ", ".join(names[:SHOWN]), expected, at, tuple(names[SHOWN:]))  # noqa: FBT003 -- a check's own word
+    shown, length = 1, len(names[0])
+    while shown < len(names) and (length := length + len(names[shown]) + 2) <= _SHOWN:
+        shown += 1
+    first = ", ".join(names[:shown])
+    return Check(name, False, seen + first, expected, at, tuple(names[shown:]))  # noqa: FBT003 -- a check's own word
 
 
 def counted(count: int, word: str) -> str:

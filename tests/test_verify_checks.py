@@ -356,11 +356,17 @@ def test_node_that_shows_the_key_before_is_told_from_one_that_shows_another(repo
     assert check.seen == "1 of 4 nodes; not yet: b (2), c (4, another key), d (none)"
 
 
-def test_names_beyond_the_first_ten_are_kept_for_json() -> None:
-    check = evidence.failing("x", "not: ", "all", AT, [f"n{number}" for number in range(12)])
+def test_names_that_fit_on_a_line_are_shown_and_the_rest_is_kept_for_json() -> None:
+    names = [f"n{number}" for number in range(50)]
 
-    first = ", ".join(f"n{number}" for number in range(10))
-    assert (check.short, check.whole) == (f"not: {first} and 2 more", f"not: {first}, n10, n11")
+    check, long = (
+        evidence.failing("x", "not: ", "all", AT, names),
+        evidence.failing("x", "", "all", AT, ["a" * 200, "b"]),
+    )
+
+    first, rest = ", ".join(names[:33]), ", ".join(names[33:])
+    assert (check.short, check.whole) == (f"not: {first} and 17 more", f"not: {first}, {rest}")
+    assert (long.short, len(long.rest)) == (f"{'a' * 200} and 1 more", 1)
 
 
 # The gate
