@@ -364,8 +364,8 @@ def test_names_that_fit_on_a_line_are_shown_and_the_rest_is_kept_for_json() -> N
         evidence.failing("x", "", "all", AT, ["a" * 200, "b"]),
     )
 
-    first, rest = ", ".join(names[:33]), ", ".join(names[33:])
-    assert (check.short, check.whole) == (f"not: {first} and 17 more", f"not: {first}, {rest}")
+    first, rest = ", ".join(names[:34]), ", ".join(names[34:])
+    assert (check.short, check.whole) == (f"not: {first} and 16 more", f"not: {first}, {rest}")
     assert (long.short, len(long.rest)) == (f"{'a' * 200} and 1 more", 1)
 
 
