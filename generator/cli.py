@@ -51,8 +51,9 @@ class Commands(click.Group):
 def cli(ctx: click.Context, root: Path | None, *, verbose: bool, quiet: bool) -> None:
     """Keep Cilium's transparent encryption in git.
 
-    Exit codes: 0 done or clean; 1 differences, findings, an overdue key, or traffic in clear; 2 wrong input; 3 a tool
-    is missing or failed, or keyturn refuses for safety; 4 a bug; 130 interrupted.
+    Exit codes: 0 done or clean; 1 differences, findings, an overdue key, a cluster that does otherwise, or traffic in
+    clear; 2 wrong input; 3 a tool is missing or failed, something cannot be told, or keyturn refuses for safety; 4 a
+    bug; 130 interrupted.
     """
     if verbose:
         from generator import process  # noqa: PLC0415 -- only now: --help is quick

@@ -64,6 +64,14 @@ def test_report_that_could_not_be_written_is_refused_before_anything_is_asked(
     assert lab.server.requests == []
 
 
+@pytest.mark.parametrize("option", ["--context", "--hub-context"])
+def test_context_that_is_empty_is_not_taken_for_the_current_one(lab: Lab, option: str) -> None:
+    ran = lab.verify(option, "")
+
+    words = f"Invalid value for '{option}': it names no context; see keyturn verify --help"
+    assert ran == Ran(2, "", f"keyturn: error: {words}\n")
+
+
 def test_kubeconfig_that_is_not_there_is_the_users_input(lab: Lab) -> None:
     ran = rig.command(lab.repo.root, "verify", "lab", "--kubeconfig", "nowhere")
 

@@ -8,7 +8,7 @@ import kubernetes_validate
 import pytest
 import rig
 from clusters import ARGOCD, lab, look, serve, wireguard
-from kit import IPSEC, WIREGUARD, Repo
+from kit import IPSEC, WIREGUARD, Ran, Repo
 from test_engine_command import documents
 
 if TYPE_CHECKING:
@@ -162,10 +162,11 @@ def test_argocd_elsewhere_gets_a_role_of_its_own(repo: Repo) -> None:
         {one["metadata"]["namespace"] for one in printed(repo, "eu", *words) if one["kind"] == "Role"}
         for words in ((), ("--hub",))
     )
-    refused = rig.command(repo.root, "engine", "rbac", "lab", "--hub")
+    refused = [rig.command(repo.root, "engine", "rbac", *words, "--hub") for words in (["lab"], [])]
 
     assert (here, hub) == ({"kube-system"}, {"argocd"})
-    assert (refused.code, refused.out) == (2, "")
+    told = "keyturn: error: --hub is for an environment whose Argo CD runs in another cluster"
+    assert refused == [Ran(2, "", f"{told}\n"), Ran(2, "", f"{told}; name it: keyturn engine rbac ENV --hub\n")]
 
 
 def test_no_right_is_to_change_anything_but_to_exec(repo: Repo) -> None:

@@ -42,8 +42,8 @@ def rbac(root: Path | None, name: str | None, *, secret: bool, agents: bool, hub
     types = ("ipsec", "wireguard") if environment is None else (environment.encryption.type,)
     elsewhere = environment is not None and engines.is_elsewhere(environment)
     if hub and not elsewhere:
-        which = name or "without ENV nothing"
-        raise InputError(f"--hub is for an environment whose Argo CD runs in another cluster, and {which} has none")
+        message = "--hub is for an environment whose Argo CD runs in another cluster"
+        raise InputError(message, hint="" if name else "name it: keyturn engine rbac ENV --hub")
     values = {
         "name": name,
         "cilium_namespace": _NAMESPACE if environment is None else environment.cilium.namespace,

@@ -30,6 +30,12 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
         raise click.BadParameter(f"{wrong.message}; {wrong.hint}".rstrip("; "), ctx, param) from None
 
 
+def _context(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
+    if name is not None and not name.strip():  # kubectl would take it for its current one
+        raise click.BadParameter("it names no context", ctx, param)
+    return name
+
+
 def _report(ctx: click.Context, param: click.Parameter, file: Path | None) -> Path | None:
     from generator.attestation import SUFFIXES
 
@@ -43,8 +49,10 @@ def _report(ctx: click.Context, param: click.Parameter, file: Path | None) -> Pa
 @click.command()
 @click.argument("environment", metavar="ENV", shell_complete=complete_environments)
 @click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="For kubectl.")
-@click.option("--context", metavar="NAME", help="The context of kubectl; default: its current one.")
-@click.option("--hub-context", metavar="NAME", help="The context of Argo CD's cluster, where that is another one.")
+@click.option("--context", metavar="NAME", callback=_context, help="The context of kubectl; default: its current one.")
+@click.option(
+    "--hub-context", metavar="NAME", callback=_context, help="The context of Argo CD's cluster, where that is another."
+)
 @click.option("--wait", metavar="DURATION", callback=_seconds, help="Look again until all holds, for as long as 15m.")
 @click.option("--no-secret", is_flag=True, help="Do not read the Secret.")
 @click.option("--no-exec", is_flag=True, help="Do not ask the agents, which takes the right to exec into them.")
