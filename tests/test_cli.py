@@ -50,9 +50,9 @@ def test_help_tells_what_each_exit_code_means(tmp_path: Path) -> None:
     told = " ".join(Repo(tmp_path).run("-h").out.split())
 
     assert (
-        "Exit codes: 0 done or clean; 1 differences, findings, an overdue key, a cluster that does otherwise, or traffic "
-        "in clear; 2 wrong input; 3 a tool is missing or failed, something cannot be told, or keyturn refuses for safety; "
-        "4 a bug; 130 interrupted." in told
+        "Exit codes: 0 done or clean; 1 differences, findings, an overdue key, a cluster that does otherwise, or "
+        "traffic in clear; 2 wrong input; 3 a tool is missing or failed, something cannot be told, or keyturn refuses "
+        "for safety; 4 a bug; 130 interrupted." in told
     )
 
 
