@@ -122,12 +122,10 @@ def _told(message: str) -> str:
 
 
 def _chart(found: Object, version: str) -> Verdict:
-    """Judge the chart's version that Helm installed last."""
+    """Judge the chart's version that Helm installed last; one that is ready and does not tell is right by that."""
     history = items(found, "status", "history")
     seen = text(history[0], "chartVersion") if history else ""
-    if not seen:
-        return False, "no release of it is told"
-    return seen.partition("+")[0] == version, f"chart {seen}"
+    return not seen or seen.partition("+")[0] == version, f"chart {seen}" if seen else ""
 
 
 def _synced(found: Object) -> Verdict:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from generator import process
 from generator.errors import ToolError, UnansweredError
-from generator.evidence import dig, items, text
+from generator.evidence import items, text
 from generator.redaction import redact
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ class Kubectl:
 
         Raises LastingError where it may not be asked, ToolError where the cluster does not answer within `seconds`.
         """
-        words = ["get", question.resource, *([question.name] if question.name else []), "--output=json"]
-        words += ["--namespace", question.namespace] if question.namespace else []
-        words += ["--selector", question.selector] if question.selector else []
+        words = ["get", question.resource, *([question.name] if question.name else []), "-o", "json"]
+        words += ["-n", question.namespace] if question.namespace else []
+        words += ["-l", question.selector] if question.selector else []
         result = self._asked(*words, seconds=seconds)
         if result.code != 0 and _EXPIRED.search(result.stderr):  # a long list has changed between two of its pieces
             result = self._asked(*words, "--chunk-size=0", seconds=seconds)
@@ -93,32 +93,38 @@ class Kubectl:
         found = self._agent(namespace, pod, "encrypt", "status")
         wireguard = found.get("wireguard")
         if isinstance(wireguard, dict) and text(found, "mode") == "Wireguard" and not wireguard.get(NODES):
-            whole = self._agent(namespace, pod, "status")
-            wireguard[NODES] = dig(whole, "encryption", "wireguard", NODES)
+            wireguard[NODES] = self._node_encryption(namespace, pod)
         return found
+
+    def _node_encryption(self, namespace: str, pod: str) -> str:
+        """Return an agent's word for whether it encrypts between nodes, empty where it has none."""
+        try:
+            return text(self._agent(namespace, pod, "status"), "encryption", "wireguard", NODES)
+        except LastingError:
+            raise
+        except ToolError:  # it has answered before; what is not told is judged as off
+            return ""
 
     def _agent(self, namespace: str, pod: str, *command: str) -> Object:
         """Run a command of the agent's own client, by the name that it has there, and return its answer."""
-        failed: ToolError | None = None
+        failed: list[ToolError] = []
         for program in _PROGRAMS:
-            words = ("exec", "--namespace", namespace, pod, "--container", _AGENT, "--", program, *command)
-            result = self._run(*words, "--output", "json", seconds=self.patience)
+            words = ("exec", "-n", namespace, pod, "-c", _AGENT, "--", program, *command, "-o", "json")
+            result = self._run(*words, seconds=self.patience)
             if result.code == 0:
                 found = _parsed(result.stdout)
                 if not isinstance(found, dict):
                     raise ToolError("what it answers is no JSON")
                 return found
-            failed = failed or _failure(result)
+            failed.append(_failure(result))
             if not _NO_PROGRAM.search(result.stderr):
-                failed = _failure(result)
-                break
-        assert failed is not None  # noqa: S101 -- there is a program
-        raise failed
+                raise failed[-1]
+        raise failed[0]
 
     def versions(self) -> tuple[str, str]:
         """Return kubectl's own version and the cluster's, each empty where it is not told."""
         try:
-            told = _parsed(self._asked("version", "--output=json", seconds=_REQUEST).stdout)
+            told = _parsed(self._asked("version", "-o", "json", seconds=_REQUEST).stdout)
         except ToolError:
             return "", ""
         return text(told, "clientVersion", "gitVersion"), text(told, "serverVersion", "gitVersion")

@@ -227,6 +227,12 @@ def test_agent_that_does_not_answer_says_why(lab: Lab, script: str, why: str) ->
     assert str(caught.value) == why
 
 
+def test_agent_that_does_not_tell_of_node_encryption_has_none(wireguard: Lab) -> None:
+    wireguard.agents("exit 1\n", "status")
+
+    assert seen(look(wireguard))["agents/node-encryption"] == (True, "Disabled: 4 agents")
+
+
 def test_pod_that_does_not_run_is_not_asked_and_one_that_ends_does_not_count(lab: Lab) -> None:
     lab.one("Pod", "cilium-worker")["status"]["phase"] = "Pending"
     lab.one("Pod", "cilium-worker2")["metadata"]["deletionTimestamp"] = "2026-03-04T05:06:07Z"

@@ -137,7 +137,7 @@ def test_each_state_of_a_kustomization_is_told(repo: Repo, state: str) -> None:
         ([{"chartVersion": "1.16.0"}, {"chartVersion": "1.15.0"}], True, "ready, chart 1.16.0"),
         ([{"chartVersion": "1.16.0+0123456789ab"}], True, "ready, chart 1.16.0+0123456789ab"),
         ([{"chartVersion": "1.15.0"}], False, "ready, chart 1.15.0"),
-        ([], False, "ready, no release of it is told"),
+        ([], True, "ready"),
     ],
 )
 def test_helm_release_is_judged_by_the_chart_that_was_installed_last(

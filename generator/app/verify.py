@@ -68,7 +68,7 @@ def verify(root: Path, name: str, options: Options, step: Step) -> Verified:
     while True:
         left = until - clock.seconds()
         try:
-            done = looking.look(max(left, _LEAST) if options.wait else _MOST, last=left <= 0)
+            done = looking.look(min(max(left, _LEAST), _MOST) if options.wait else _MOST, last=left <= 0)
         except LastingError:
             raise
         except ToolError:
