@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from generator.traffic import Sum
 
 SHOWN: Final = 100  # flows that text lists
-MESSAGES: Final = {1: "handshake initiation", 2: "handshake response", 3: "cookie reply", 4: "data"}
 _TUNNELS: Final = {"": "", "vxlan": " in VXLAN", "geneve": " in Geneve"}
 _UNDERLAY: Final = (
     "capture the interface that has the node's own address, such as eth0 (ip route get ANOTHER-NODE names it), "
@@ -45,7 +44,7 @@ def _json(answer: Answer) -> dict[str, Any]:
             for (spi, tunnel), found in sorted(answer.spis.items())
         ],
         "wireguard": [
-            {"type": number, "message": MESSAGES[number], **_counted(found)}
+            {"type": number, "message": packets.MESSAGES[number], **_counted(found)}
             for number, found in sorted(answer.messages.items())
         ],
         "clear": [_flow_json(one) for one in answer.clear],
@@ -124,7 +123,7 @@ def _seen(answer: Answer) -> Iterator[str]:
     for (spi, tunnel), found in sorted(answer.spis.items()):
         yield f"ESP{_TUNNELS[tunnel]}, SPI {spi} ({words[expected.whose(spi)]}): {_counts(found)}"
     for number, found in sorted(answer.messages.items()):
-        yield f"WireGuard {MESSAGES[number]}: {_counts(found)}"
+        yield f"WireGuard {packets.MESSAGES[number]}: {_counts(found)}"
     for word, flows in (("clear", answer.clear), ("undecided", answer.undecided)):
         for one in flows[:SHOWN]:
             yield f"{word}: {_flow(one)}: {_counts(one.sum)}, the first is packet {one.sum.first}"

@@ -24,12 +24,13 @@ LINKS: Final = frozenset({ETHERNET, SLL, SLL2}) | RAW | LOOPBACK
 ARPHRD_ETHERNET, ARPHRD_LOOPBACK, ARPHRD_NONE = 1, 772, 0xFFFE
 
 _IPV4, _IPV6, _ARP = b"\x08\x00", b"\x86\xdd", b"\x08\x06"
-_VLANS: Final = frozenset({b"\x81\x00", b"\x88\xa8", b"\x91\x00"})
+VLANS: Final = frozenset({b"\x81\x00", b"\x88\xa8", b"\x91\x00"})
 _BRIDGED: Final = b"\x65\x58"  # an Ethernet frame in Geneve
 _OUTGOING: Final = 4
 _MOST_HEADERS: Final = 16
+MESSAGES: Final = {1: "handshake initiation", 2: "handshake response", 3: "cookie reply", 4: "data"}
 DATA: Final = 4  # the type of a message
-_SIZES: Final = {1: 148, 2: 92, 3: 64}  # of the others; data has 32 bytes or more, in sixteens
+LEAST_DATA: Final = 16  # its header; what follows has any size, since the last message before the MTU is not padded
 
 
 class Ports(NamedTuple):
@@ -122,8 +123,10 @@ def _frame(link: int, data: bytes) -> Frame | None:
 def _tagged(data: bytes, frame: Frame) -> Frame | None:
     """Step over VLAN tags."""
     ethertype, at = frame.ethertype, frame.at
+    if ethertype not in VLANS and len(data) >= at:
+        return frame if len(ethertype) == 2 else None  # noqa: PLR2004 -- its length
     for _ in range(_MOST_HEADERS):
-        if ethertype not in _VLANS:
+        if ethertype not in VLANS:
             break
         ethertype, at = data[at + 2 : at + 4], at + 4
     if len(data) < at or len(ethertype) < 2:  # noqa: PLR2004 -- its length
@@ -210,15 +213,18 @@ def _udp(frame: Frame, flow: Flow, data: bytes, at: int, ports: Ports) -> Packet
 
 
 def _wireguard(frame: Frame, flow: Flow, data: bytes, at: int) -> Packet:
-    """Return a message of WireGuard; what is none by its first four bytes and its length is another program's."""
+    """Return a message of WireGuard; what is none by its first four bytes is another program's."""
     if len(data) < at + 12:
         return Packet(frame, "cut", flow)
-    size = (data[at + 4] << 8 | data[at + 5]) - 8
     message = data[at + 8]
-    is_data = message == DATA and size >= 32 and size % 16 == 0  # noqa: PLR2004 -- see _SIZES
-    if data[at + 9 : at + 12] == b"\0\0\0" and (is_data or _SIZES.get(message) == size):
-        return Packet(frame, "wireguard", flow, number=message)
-    return Packet(frame, "clear", flow)
+    if data[at + 9 : at + 12] != b"\0\0\0" or message not in MESSAGES or (message == DATA and is_short(data, at)):
+        return Packet(frame, "clear", flow)
+    return Packet(frame, "wireguard", flow, number=message)
+
+
+def is_short(data: bytes, at: int) -> bool:
+    """Whether UDP, whose header is there, says that it carries less than WireGuard's data takes."""
+    return not data[at + 4] and data[at + 5] < 8 + LEAST_DATA
 
 
 def _carried(

@@ -15,6 +15,7 @@ from scapy.packet import Raw
 from scapy.sendrecv import sendp
 
 OWN = "172.18.0.3"
+FULL = 1420  # the MTU of a WireGuard device, whose messages are 32 bytes longer
 PODS = {"172.18.0.3": ("10.244.1.5", "10.244.2.7"), "172.18.0.4": ("10.244.2.7", "10.244.1.5")}
 
 
@@ -22,17 +23,20 @@ def main() -> None:
     own = get_if_addr("eth0")
     other = "172.18.0.4" if own == OWN else OWN
     for what in sys.argv[1:]:
-        if what in ("vxlan", "wireguard"):
-            _by_the_kernel(*(PODS[own] if what == "vxlan" else ("10.245.1.5", "10.245.2.7")))
+        if what == "vxlan":
+            _by_the_kernel(*PODS[own], b"in clear")
+        elif what == "wireguard":
+            _by_the_kernel("10.245.1.5", "10.245.2.7", b"short")
+            _by_the_kernel("10.245.1.5", "10.245.2.7", bytes(FULL - 28))
         else:
             _by_scapy(what, own, other)
 
 
-def _by_the_kernel(source: str, destination: str) -> None:
+def _by_the_kernel(source: str, destination: str, what: bytes) -> None:
     """Send one datagram, which the kernel or a userspace WireGuard takes on."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.bind((source, 40000))
-        sender.sendto(b"in clear", (destination, 8080))
+        sender.sendto(what, (destination, 8080))
 
 
 def _by_scapy(what: str, own: str, other: str) -> None:

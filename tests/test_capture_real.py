@@ -119,6 +119,7 @@ def test_real_wireguard_is_encrypted(lab: Repo, captures: Path, place: str) -> N
     seen = {one["message"]: one["packets"] for one in found["wireguard"]}
     assert seen.keys() == {"handshake initiation", "handshake response", "data"}
     assert sum(seen.values()) == len(numbered(captures / f"wireguard-{place}.pcap", ".51871: UDP"))
+    assert len(numbered(captures / f"wireguard-{place}.pcap", ".51871: UDP, length 1452")) == 1  # a full one
 
 
 @pytest.mark.parametrize(("name", "env"), [("clear-cilium_vxlan", "lab"), ("wireguard-cilium_wg0", "wg")])
