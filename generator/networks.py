@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,7 @@ Span = tuple[int, int, int]  # length of an address in bytes, mask, network
 _POOL: Final = "ipam.operator.clusterPool"
 _POOLS: Final = {f"{_POOL}IPv4PodCIDRList": "10.0.0.0/8", f"{_POOL}IPv6PodCIDRList": "fd00::/104"}  # the chart's own
 KIND: Final = "10.244.0.0/16"  # kind's own
+KIND6: Final = "fd00:10:244::/56"
 _NATIVE: Final = ("ipv4NativeRoutingCIDR", "ipv6NativeRoutingCIDR")
 _SAY: Final = "say the pods' networks: --pod-cidr"
 
@@ -28,7 +30,8 @@ _SAY: Final = "say the pods' networks: --pod-cidr"
 class Networks:
     """Networks of pods, networks of nodes within them, and the addresses of the node that captured.
 
-    `origin` says where the pods' networks were found; where a user gave them, `given`, no address in them is a node's.
+    `origin` says where the pods' networks were found; where a user gave them, `given`, no address in them is a node's,
+    and `unsaid` is what the environment would have said.
     """
 
     pods: tuple[Network, ...]
@@ -36,9 +39,10 @@ class Networks:
     own: frozenset[bytes]
     origin: str
     given: bool
+    unsaid: tuple[Network, ...] = ()
 
     def test(self) -> Membership:
-        return Membership(_spans(self.pods), _spans(self.nodes), self.own)
+        return Membership(_spans(self.pods), _spans(self.nodes), self.own, _spans(self.unsaid), given=self.given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,19 @@ class Membership:
     pods: tuple[Span, ...]
     nodes: tuple[Span, ...]
     own: frozenset[bytes]
+    unsaid: tuple[Span, ...] = ()
+    given: bool = False
 
     def is_pod(self, address: bytes) -> bool:
         return _within(address, self.pods) and not self.is_node(address)
+
+    def may_be_pod(self, address: bytes) -> bool:
+        """Whether a network of pods has it that the environment names, and the user does not."""
+        return _within(address, self.unsaid) and not _within(address, self.pods) and not self.is_node(address)
+
+    def knows(self, address: bytes) -> bool:
+        """Whether a network of pods of this family is known at all."""
+        return any(size == len(address) for size, _, _ in self.pods)
 
     def is_node(self, address: bytes) -> bool:
         """Whether somebody said that it is a node's."""
@@ -72,12 +86,18 @@ def read(environment: Environment, pods: Sequence[str], nodes: Sequence[str], ow
     Raises InputError where a word is no network, or where nothing tells where the pods are.
     """
     origin, found = ("--pod-cidr", pods) if pods else _of(environment)
+    unsaid: tuple[Network, ...] = ()
+    if pods:
+        with contextlib.suppress(InputError):  # the user's word is enough
+            where, words = _of(environment)
+            unsaid = tuple(network(one, where) for one in words)
     return Networks(
         tuple(network(one, origin) for one in found),
         tuple(network(one, "--node-cidr") for one in nodes),
         frozenset(_address(one) for one in own),
         origin,
         bool(pods),
+        unsaid,
     )
 
 
@@ -112,7 +132,8 @@ def _of(environment: Environment) -> tuple[str, list[str]]:
         origin = f"{environment.path}: {_POOL}..." if said else "the chart's default"
         return origin, [one for path, default in _POOLS.items() for one in said.get(path, [default])]
     if mode == "kubernetes" and environment.kind is not None:
-        return "kind's default", [KIND]
+        has_ipv6 = (found := values.get("ipv6.enabled")) is not None and found.value is True
+        return "kind's default", [KIND, KIND6] if has_ipv6 else [KIND]
     if native:
         return f"{environment.path}: {_NATIVE[0]}", native
     raise InputError(f"{environment.path}: with ipam.mode {mode!r} nothing here tells where the pods are", hint=_SAY)

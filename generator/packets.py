@@ -53,7 +53,7 @@ class Flow(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What the link layer says: the interface, its ARPHRD type, the direction, the sender, and where IP begins."""
+    """What the link layer says: the interface, its ARPHRD type, the direction, the MACs, and where IP begins."""
 
     interface: int | bytes  # an index; in a capture without (SLL), the sender's address of what goes out
     hardware: int
@@ -61,6 +61,7 @@ class Frame(NamedTuple):
     mac: bytes
     ethertype: bytes
     at: int
+    receiver: bytes = b""
 
 
 class Packet(NamedTuple):
@@ -105,7 +106,7 @@ def _network(frame: Frame, data: bytes, ports: Ports) -> Packet:
 def _frame(link: int, data: bytes) -> Frame | None:
     """Return what stands before the network layer, None where it is not all there."""
     if link == ETHERNET:
-        return _tagged(data, Frame(0, ARPHRD_ETHERNET, None, data[6:12], data[12:14], 14))
+        return _tagged(data, Frame(0, ARPHRD_ETHERNET, None, data[6:12], data[12:14], 14, data[0:6]))
     if link == SLL2:
         hardware = int.from_bytes(data[8:10], "big")
         index = int.from_bytes(data[4:8], "big")

@@ -85,6 +85,9 @@ PURE = {
         "judgement",
         "networks",
         "packets",
+        "remarks",
+        "shortcuts",
+        "sightings",
         "traffic",
     )
 }

@@ -5,90 +5,46 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import shutil
 import struct
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import capturing
 import pcaps
 import pytest
 import rig
 import sealed
-import turned
-from kit import IPSEC, PROJECT, WIREGUARD, Ran, Repo
+from capturing import (
+    BY_NODE,
+    DATA,
+    ESP3,
+    ESP4,
+    FROM_OTHER,
+    HELLO,
+    HTTP,
+    IN_VXLAN,
+    PLAIN,
+    answer,
+    capture,
+    cooked,
+    verdict,
+)
+from kit import PROJECT, WIREGUARD, Ran, Repo
 from pcaps import NODE, NODE6, OTHER, OTHER6, PEER, PEER6, POD, POD6, ether, ip, ipv6, sll2
 
-ESP4 = pcaps.between_nodes(pcaps.esp(4), 50)
-ESP3 = pcaps.between_nodes(pcaps.esp(3), 50)
-DATA = pcaps.between_nodes(pcaps.udp(51871, 51871, pcaps.wireguard()))
-HELLO = pcaps.between_nodes(pcaps.udp(51871, 51871, pcaps.wireguard(1)))
-IN_VXLAN = pcaps.between_nodes(pcaps.vxlan(pcaps.between_pods()))
-FROM_OTHER = ether(ip(OTHER, NODE, 17, pcaps.vxlan(pcaps.between_pods())), pcaps.THERE, pcaps.HERE)
-PLAIN = pcaps.between_pods()
-HTTP = ether(ip(NODE, OTHER, 6, pcaps.tcp(40_000, 10_250)))
 NO_ID = "here, which tells its key"
-BY_NODE = ("--node-ip", NODE)
-
-
-def make(repo: Repo, home: Path) -> Repo:
-    repo.init()
-    repo.write(".sops.yaml", rig.config(rig.identity(rig.keyring(home))))
-    newer = IPSEC.replace("1.16.0", "1.18.0") + "gitops: {engine: none}\n"
-    repo.environment("lab", newer)
-    repo.environment("old", newer.replace("1.18.0", "1.16.0"))
-    repo.environment("bare", newer)
-    repo.environment("wg", f"{WIREGUARD}gitops: {{engine: none}}\n")
-    repo.environment(
-        "wgn", f"{WIREGUARD.replace('wireguard}', 'wireguard, nodeEncryption: true}')}gitops: {{engine: none}}\n"
-    )
-    repo.environment("open", WIREGUARD.replace("wireguard}", "none}"))
-    for name in ("lab", "old"):
-        turned.hold(repo, name, sealed.key(4), previous=3)
-    return repo
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Repo:
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        patch.setenv("HOME", str(turned.person(home)))
-        patch.setenv("PYTHONPATH", str(PROJECT))
-        root = tmp_path_factory.mktemp("made") / "repo"
-        root.mkdir()
-        return make(Repo(root), home)
+    return capturing.made_in(tmp_path_factory)
 
 
 @pytest.fixture
 def lab(made: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
-    """A copy, in which the test stands; no private key is to be found."""
-    repo = Repo(Path(shutil.copytree(made.root, tmp_path / "lab")))
-    monkeypatch.chdir(repo.root)
-    return repo
-
-
-def capture(repo: Repo, data: bytes, *words: str, env: str = "lab") -> Ran:
-    repo.write("c.pcap", data)
-    return rig.command(repo.root, "capture", "c.pcap", "--env", env, *words)
-
-
-def answer(repo: Repo, data: bytes, *words: str, env: str = "lab") -> tuple[int, dict[str, Any]]:
-    """Return the exit code, and the JSON about the one capture."""
-    ran = capture(repo, data, *words, "--output", "json", env=env)
-    (found,) = json.loads(ran.out)["captures"]
-    return ran.code, found
-
-
-def verdict(repo: Repo, *data: bytes, env: str = "lab", words: tuple[str, ...] = BY_NODE) -> tuple[int, str]:
-    code, found = answer(repo, pcaps.pcap(*data), *words, env=env)
-    return code, found["verdict"]
-
-
-def cooked(repo: Repo, *data: bytes, env: str = "lab") -> tuple[int, str]:
-    """The verdict of `tcpdump -i any`."""
-    code, found = answer(repo, pcaps.pcap(*data, link=pcaps.SLL2), env=env)
-    return code, found["verdict"]
+    return capturing.copied(made, tmp_path, monkeypatch)
 
 
 # The answer
@@ -136,7 +92,7 @@ def test_json_tells_the_same(lab: Repo) -> None:
                     "clear": [{**flow, "packets": 1, "bytes": 42, "first": 3}],
                     "undecided": [],
                     "inbound": nothing,
-                    "by_design": nothing,
+                    "by_design": [],
                     "nodes": nothing,
                     "inner": nothing,
                     "cut": nothing,
@@ -191,10 +147,11 @@ def test_text_lists_a_hundred_flows_and_says_how_many_more(lab: Repo) -> None:
 def test_text_tells_what_is_not_judged(lab: Repo) -> None:
     pod = ether(ip(POD, "192.0.2.1", 6, pcaps.tcp(40_000, 443)))
 
-    ran = capture(lab, pcaps.pcap(DATA, HTTP, pod), *BY_NODE, "--node-cidr", "172.18.0.0/16", env="wgn")
+    ran = capture(lab, pcaps.pcap(DATA, HTTP, pod), *BY_NODE, "--node-cidr", "172.18.0.0/16", env="wg")
 
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.splitlines()[2:] == [
+        "c.pcap: by design: 10.244.1.5 -> 192.0.2.1 tcp port 443: 1 packet, 54 bytes, the first is packet 3",
         (
             "c.pcap: 1 packet, 54 bytes between a pod and another address in clear, which Cilium leaves so by design; "
             "the first is packet 3"
@@ -366,7 +323,7 @@ def test_capture_of_an_inner_device_names_the_right_one(lab: Repo, env: str, lin
 
 def test_capture_of_all_that_was_filtered_to_pods_cannot_tell(lab: Repo) -> None:
     """On a pod's own device the packet is in clear too, and nothing tells this one from eth0."""
-    only_pods, asked = [sll2(PLAIN[14:])], [sll2(PLAIN[14:]), sll2(pcaps.arp(NODE, OTHER)[14:], kind=0x0806)]
+    only_pods = [sll2(PLAIN[14:], pcaps.IN, interface=7), sll2(PLAIN[14:])]
 
     ran = capture(lab, pcaps.pcap(*only_pods, link=pcaps.SLL2))
 
@@ -375,7 +332,25 @@ def test_capture_of_all_that_was_filtered_to_pods_cannot_tell(lab: Repo) -> None
         "keyturn: c.pcap: capture whatever passes, with no filter that leaves nodes out: tcpdump -i any -w FILE\n",
     )
     assert "which interface is the underlay is not known" in ran.out
-    assert cooked(lab, *asked) == (1, "clear")
+    assert cooked(lab, *only_pods, sll2(pcaps.arp(NODE, OTHER)[14:], kind=0x0806)) == (1, "clear")
+
+
+def test_only_interface_of_a_capture_of_all_is_the_underlay(lab: Repo) -> None:
+    assert cooked(lab, sll2(PLAIN[14:])) == (1, "clear")
+    assert cooked(lab, sll2(PLAIN[14:], pcaps.IN)) == (1, "nothing")
+    assert cooked(lab, sll2(PLAIN[14:], hardware=0xFFFE)) == (3, "undecided")
+
+
+def test_first_of_pods_that_went_out_where_no_nodes_talk_is_told(lab: Repo) -> None:
+    data = [sll2(ESP4[14:]), *[sll2(PLAIN[14:], interface=7)] * 2]
+
+    ran = capture(lab, pcaps.pcap(*data, link=pcaps.SLL2))
+
+    first = f"{POD} -> {PEER} udp port 8080, the first is packet 2"
+    assert (ran.code, ran.err) == (
+        0,
+        f"keyturn: c.pcap: left out, since it is where no nodes talk: {first}; look there if that is a node's own\n",
+    )
 
 
 def test_esp_on_cilium_vxlan_does_not_make_it_the_underlay(lab: Repo) -> None:

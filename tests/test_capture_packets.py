@@ -11,13 +11,17 @@ from pcaps import NODE, NODE6, OTHER, OTHER6, PEER, PEER6, POD, POD6, address, e
 from generator import packets
 from generator.networks import Membership
 from generator.packets import Flow, Packet, Ports, decode
-from generator.traffic import Row, Sum, Tally
+from generator.shortcuts import Sum
+from generator.traffic import Row, Tally
 
 PORTS = Ports()
 NODES = Flow(address(NODE), address(OTHER), 17, 8472)
 PODS = Flow(address(POD), address(PEER), 17, 8080)
 ESP = ip(NODE, OTHER, 50, pcaps.esp(3))
 NOBODY = Membership((), (), frozenset())
+_POD_NETWORK = ((4, 0xFFFF0000, int.from_bytes(address("10.244.0.0"), "big")),)
+LAB = Membership(_POD_NETWORK, (), frozenset({address(NODE)}))
+LAB_GIVEN = Membership(_POD_NETWORK, (), frozenset(), given=True)
 
 
 def seen(data: bytes, link: int = pcaps.ETHERNET) -> tuple[object, ...]:
@@ -226,6 +230,16 @@ GOOD = (
     pcaps.between_nodes(pcaps.udp(51871, 40_000, pcaps.wireguard(4))),
     ether(b"\0\7" + ether(ESP)[12:], kind=0x8100),
     pcaps.between_pods(pcaps.tcp(40_000, 80), 6),
+    pcaps.between_pods(pcaps.tcp(80, 40_000), 6),
+    pcaps.between_pods(pcaps.udp(51871, 51871, pcaps.wireguard(4))),
+    pcaps.between_pods(pcaps.udp(51871, 80, pcaps.wireguard(4))),
+    pcaps.between_pods(pcaps.esp(4), 50),
+    pcaps.between_pods(pcaps.vxlan(pcaps.between_pods(pcaps.esp(4), 50))),
+    *(pcaps.between_nodes(pcaps.udp(*two, pcaps.wireguard(4, 20))) for two in ((8472, 40_000), (51871, 53), (9, 53))),
+    pcaps.between_nodes(pcaps.udp(40_000, 50_000)),
+    pcaps.between_nodes(pcaps.tcp(8472, 50_000), 6),
+    ether(ipv6(NODE6, OTHER6, 17, pcaps.vxlan(pcaps.between_pods())), kind=0x86DD),
+    ether(ipv6(POD6, PEER6, 6, pcaps.tcp(80, 40_000)), kind=0x86DD),
     pcaps.arp(NODE, OTHER),
 )
 
@@ -239,19 +253,20 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(data[: draw(st.integers(0, len(data)))] if draw(st.booleans()) else data)
 
 
+@pytest.mark.parametrize("membership", [NOBODY, LAB, LAB_GIVEN])
 @settings(max_examples=100, deadline=None)
-@given(st.lists(mutated(), min_size=1, max_size=40))
-def test_keys_of_what_was_seen_before_change_no_sum(data: list[bytes]) -> None:
+@given(data=st.lists(mutated(), min_size=1, max_size=40))
+def test_keys_of_what_was_seen_before_change_no_sum(membership: Membership, data: list[bytes]) -> None:
     """Reading each packet by a tally of its own knows nothing of the packets before."""
-    together = Tally(1, PORTS, NOBODY, is_esp_outermost=True)
-    together.read((len(one), one) for one in data * 2)
+    together = Tally.of(1, PORTS, membership, is_esp_outermost=False)
+    together.read((100, one) for one in data * 2)
 
     apart: dict[Row, Sum] = {}
     for number, one in enumerate(data * 2, start=1):
-        alone = Tally(1, PORTS, NOBODY, is_esp_outermost=True)
-        alone.read([(len(one), one)])
+        alone = Tally.of(1, PORTS, membership, is_esp_outermost=False)
+        alone.read([(100, one)])
         (row,) = alone.rows
         found = apart.setdefault(row, Sum(0, 0, number))
         found.packets += 1
-        found.bytes += len(one)
+        found.bytes += 100
     assert together.rows == apart

@@ -70,6 +70,6 @@ def capture(file: str, wanted: Expected) -> Answer:
     if opened.link not in packets.LINKS:
         hint = "capture the node's own interface, or tcpdump -i any"
         raise InputError(f"{opened.name}: link type {opened.link} is none of a node's interface", hint=hint)
-    tally = Tally(opened.link, wanted.ports, wanted.networks.test(), wanted.is_esp_outermost)
+    tally = Tally.of(opened.link, wanted.ports, wanted.networks.test(), is_esp_outermost=wanted.is_esp_outermost)
     tally.read(opened.packets())
     return judgement.judge(opened.name, tally, wanted, opened.damage)

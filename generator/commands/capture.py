@@ -38,7 +38,7 @@ def capture(  # noqa: PLR0913 -- one a flag
     Exit code 0 where there is encrypted traffic and none of pods in clear; 1 where there is not; 3 where a capture
     cannot tell.
     """
-    from generator import captured, report
+    from generator import captured, remarks, report
     from generator.app import capture as app
 
     talk: Talk = ctx.obj
@@ -52,7 +52,7 @@ def capture(  # noqa: PLR0913 -- one a flag
         if output == "text":
             for line in captured.lines(answer):
                 show(line)
-        for note in captured.notes(answer):
+        for note in remarks.notes(answer):
             say(f"{answer.file}: {note}")
     if output == "json":
         click.echo(report.as_json(captured.as_json(answers, expected)))
