@@ -73,7 +73,10 @@ class Membership:
 
 def _within(address: bytes, spans: tuple[Span, ...]) -> bool:
     number, length = int.from_bytes(address, "big"), len(address)
-    return any(length == size and number & mask == network for size, mask, network in spans)
+    for size, mask, network in spans:  # noqa: SIM110 -- a generator takes twice as long, in a flood of addresses
+        if length == size and number & mask == network:
+            return True
+    return False
 
 
 def _spans(networks: Iterable[Network]) -> tuple[Span, ...]:

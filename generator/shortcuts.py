@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from generator.packets import Packet, Ports
+    from generator.sightings import Sightings
 
 _MAX_KEYS: Final = 50_000
 _TCP: Final = 6
@@ -62,11 +63,12 @@ class Shortcuts:
 
     link: int
     told: frozenset[int]  # ports of tunnels, and WireGuard's
+    sightings: Sightings
     _known: dict[Key, Sum | Deeper] = field(default_factory=dict)
 
     @classmethod
-    def to(cls, link: int, ports: Ports) -> Shortcuts:
-        return cls(link, ports.vxlan | ports.geneve | {WIREGUARD_PORT})
+    def to(cls, link: int, ports: Ports, sightings: Sightings) -> Shortcuts:
+        return cls(link, ports.vxlan | ports.geneve | {WIREGUARD_PORT}, sightings)
 
     def look(self, data: bytes, shape: Shape) -> tuple[Key | None, Sum | None]:
         """Return the key of a packet, None where it has none, and the sum that is known by it."""
@@ -101,19 +103,19 @@ class Shortcuts:
         return taking.first if destination >= EPHEMERAL > source else taking.second
 
     def like(self, data: bytes, key: Key | None) -> tuple[Key | None, Sum | None]:
-        """Return what is known of a packet whose own key is not: behind a VLAN's tag, or whatever its ports are."""
+        """Return what is known of a packet whose own key is not: behind a VLAN's tag, or by what its addresses are."""
         if self._is_tagged(data):
             key, found = self.look(data, shape(self.link, is_tagged=True))
             if found is not None:
                 return key, found
-        return key, self._known.get(self._without_ports(key))  # type: ignore[return-value]  # nothing lies deeper
+        return key, self._known.get(self._alike(key))  # type: ignore[return-value]  # nothing lies deeper
 
     def _is_tagged(self, data: bytes) -> bool:
         at = _ETHERTYPES.get(self.link)
         return at is not None and data[at : at + 2] in packets.VLANS
 
     def keep(self, key: Key | None, packet: Packet, found: Sum, *, is_alike: bool) -> None:
-        """Keep the key of a packet, where that says all; `is_alike` where its ports do not matter."""
+        """Keep the key of a packet, where that says all; `is_alike` where only what its addresses are matters."""
         frame, flow = packet.frame, packet.flow
         if key is None or frame is None or flow is None or packet.kind in ("cut", "arp"):
             return
@@ -122,13 +124,14 @@ class Shortcuts:
         kept: Sum | Deeper | None = found
         if isinstance(key[0], tuple):
             kept = found if _says_all(packet, key[1]) else None
+            key = (is_alike and self._alike(key)) or key
         elif packet.kind == "wireguard" or packet.tunnel:
             begins = frame.at + (20 if len(flow.source) == 4 else 40)  # noqa: PLR2004 -- IPv4's addresses
             kept = Deeper(_CARRIED if packet.tunnel else _message, begins)
         elif self._may_be_more(key, flow.protocol):
             kept = None
         elif is_alike:
-            key = self._without_ports(key)
+            key = self._alike(key) or key
         if kept is not None:
             if len(self._known) >= _MAX_KEYS:
                 self._known.clear()
@@ -141,16 +144,38 @@ class Shortcuts:
             return is_whole and (protocol == UDP or key[-2][0] in packets.EXTENSIONS)
         return protocol == UDP and int.from_bytes(key[-1], "big") in self.told
 
-    def _without_ports(self, key: Key | None) -> Key:
-        """Return the key of all that two addresses say to each other by a protocol, empty where ports decide."""
-        if key is None or isinstance(key[0], tuple):
+    def _alike(self, key: Key | None) -> Key:
+        """Return the key of all that such addresses say to each other by a protocol, empty where more decides."""
+        if key is None:
             return ()
-        last = key[-1]
+        if isinstance(key[0], tuple):
+            return self._alike_inside(key)
+        last, begin = key[-1], key[:-1]
         if len(last) == 2:  # noqa: PLR2004 -- a port
-            return () if key[-3][0] == UDP and int.from_bytes(last, "big") in self.told else key[:-1]
-        if len(last) in _WHOLE:
-            return () if key[-2][0] == UDP else (*key[:-1], last[:-4])
-        return (*key[:-1], last[:-2])
+            if begin[-2][0] == UDP and int.from_bytes(last, "big") in self.told:
+                return ()
+            begin, last = begin[:-1], begin[-1]
+        elif len(last) in _WHOLE:
+            if begin[-1][0] in _NOT_BY_ADDRESS:
+                return ()
+            last = last[:-4]
+        else:
+            last = last[:-2]
+        half = len(last) >> 1
+        source, destination = last[:half], last[half:]
+        standing = self.sightings.standing
+        return *begin, half, standing(source), standing(destination), source == destination
+
+    def _alike_inside(self, key: Key) -> Key:
+        """Return the same for ESP in a tunnel, whose addresses are known to be carried."""
+        (outer, taken), inside = key, self.sightings.inside
+        if len(taken) != _CARRIED_PARTS or taken[3][0] != packets.ESP:
+            return ()
+        source, destination, spi = taken[4][:4], taken[4][4:8], taken[4][8:]
+        if source not in inside or destination not in inside:
+            return ()
+        standing = self.sightings.standing
+        return outer, taken[:4], spi, standing(source), standing(destination), source == destination
 
 
 def _says_all(packet: Packet, taken: Key) -> bool:
@@ -172,6 +197,8 @@ _PORTED: Final = frozenset({UDP, _TCP})
 _WHOLE: Final = (12, 36)  # addresses and four bytes more
 _FIRST: Final = struct.Struct("8x4s").unpack_from  # behind UDP's header
 _CARRIED: Final = struct.Struct("8x4s16x3s5x2sxs2x12s").unpack_from  # a tunnel's first bytes, then as in shape
+_CARRIED_PARTS: Final = 5
+_NOT_BY_ADDRESS: Final = packets.EXTENSIONS | {UDP, packets.ESP}
 _ETHERTYPES: Final = {packets.ETHERNET: 12, packets.SLL: 14, packets.SLL2: 0}
 _LINKS: Final = {packets.ETHERNET: (14, "6x8s"), packets.SLL: (16, "16s"), packets.SLL2: (20, "11s9x")}
 _TAGGED: Final = {packets.ETHERNET: (18, "6x12s"), packets.SLL: (20, "16s4s"), packets.SLL2: (24, "11s9x4s")}

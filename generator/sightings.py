@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _MAX: Final = 20_000  # of anything that is kept
 _INNER: Final = frozenset({772, 0xFFFE})  # ARPHRD of the loopback, and of what is no Ethernet: tunnels
+_POD, _SAID, _OWN, _KNOWN, _ROUTED = 1, 2, 4, 8, 16
 
 Relation = Literal["pods", "pod", "nodes", "unknown"]  # two pods, a pod and another, no pod, or no network to tell by
 
@@ -31,7 +32,7 @@ class Sightings:
     macs: set[bytes] = field(default_factory=set)
     others: dict[bytes, bytes] = field(default_factory=dict)
     has_own: bool = False  # something came from, or went to, an address that is the node's own
-    _pods: dict[bytes, bool] = field(default_factory=dict)
+    _standings: dict[bytes, int] = field(default_factory=dict)
 
     @property
     def nodes(self) -> set[bytes]:
@@ -44,20 +45,27 @@ class Sightings:
         return {address for mac, address in self.others.items() if mac in self.macs}
 
     def is_pod(self, address: bytes) -> bool:
-        found = self._pods.get(address)
+        return bool(self.standing(address) & _POD)
+
+    def standing(self, address: bytes) -> int:
+        """Return all that the words of a user or an environment say of an address, as bits."""
+        found = self._standings.get(address)
         if found is None:
-            if len(self._pods) >= _MAX:
-                self._pods.clear()
-            found = self._pods[address] = self.membership.is_pod(address)
+            if len(self._standings) >= _MAX:
+                self._standings.clear()
+            tells = self.membership
+            found = _POD * tells.is_pod(address) | _SAID * tells.is_node(address) | _OWN * (address in tells.own)
+            found |= _KNOWN * tells.knows(address) | _ROUTED * _is_routed(address)
+            self._standings[address] = found
         return found
 
     def relation(self, flow: Flow) -> Relation:
-        if self.is_pod(flow.source):
-            return "pods" if self.is_pod(flow.destination) else "pod"
-        if self.is_pod(flow.destination):
+        source, destination = self.standing(flow.source), self.standing(flow.destination)
+        if source & _POD:
+            return "pods" if destination & _POD else "pod"
+        if destination & _POD:
             return "pod"
-        tells = self.membership
-        is_said = tells.knows(flow.source) or tells.is_node(flow.source) or tells.is_node(flow.destination)
+        is_said = source & _KNOWN or (source | destination) & _SAID
         return "nodes" if is_said or not is_unicast(flow) else "unknown"
 
     def learn(self, packet: Packet, flow: Flow, relation: Relation) -> None:

@@ -54,7 +54,8 @@ class Tally:
 
     @classmethod
     def of(cls, link: int, ports: Ports, membership: Membership, *, is_esp_outermost: bool) -> Tally:
-        return cls(link, ports, Sightings(membership, is_esp_outermost), Shortcuts.to(link, ports))
+        sightings = Sightings(membership, is_esp_outermost)
+        return cls(link, ports, sightings, Shortcuts.to(link, ports, sightings))
 
     @property
     def membership(self) -> Membership:
@@ -85,7 +86,7 @@ class Tally:
         if found is None:
             row = self._bounded(row)
             found = self.rows.setdefault(row, Sum(0, 0, number))
-        is_alike = row.kind == "clear" and row.flow is None and packet.kind == "clear"
+        is_alike = row.flow is None and row.kind == packet.kind and row.kind in ("clear", "esp")
         self.shortcuts.keep(key, packet, found, is_alike=is_alike)
         return found
 
