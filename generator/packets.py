@@ -8,12 +8,15 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple
 
 Kind = Literal["esp", "wireguard", "clear", "arp", "fragment", "cut", "other"]
+Tunnel = Literal["", "vxlan", "geneve", "ipip", "gre"]
 
 WIREGUARD_PORT: Final = 51871  # Cilium's
 ESP: Final = 50
 UDP: Final = 17
+GRE: Final = 47
 PORTED: Final = {6: "tcp", UDP: "udp", 132: "sctp"}
 PROTOCOLS: Final = {**PORTED, 1: "icmp", 58: "icmpv6", ESP: "esp", 2: "igmp", 4: "ipip", 41: "ipv6", 47: "gre"}
+CARRYING: Final = frozenset({4, 41, GRE})  # protocols that are a tunnel
 EXTENSIONS: Final = frozenset({0, 43, 44, 51, 60, 135})  # headers of IPv6 before the one that matters
 EPHEMERAL: Final = 32_768  # Linux's first port for those who call
 
@@ -25,7 +28,7 @@ ARPHRD_ETHERNET, ARPHRD_LOOPBACK, ARPHRD_NONE = 1, 772, 0xFFFE
 
 _IPV4, _IPV6, _ARP = b"\x08\x00", b"\x86\xdd", b"\x08\x06"
 VLANS: Final = frozenset({b"\x81\x00", b"\x88\xa8", b"\x91\x00"})
-_BRIDGED: Final = b"\x65\x58"  # an Ethernet frame in Geneve
+_BRIDGED: Final = b"\x65\x58"  # an Ethernet frame in Geneve or GRE
 _OUTGOING: Final = 4
 _MOST_HEADERS: Final = 16
 MESSAGES: Final = {1: "handshake initiation", 2: "handshake response", 3: "cookie reply", 4: "data"}
@@ -67,14 +70,14 @@ class Frame(NamedTuple):
 class Packet(NamedTuple):
     """What a packet is.
 
-    `flow` is the outermost IP header, `inner` what VXLAN or Geneve carries; `number` is the SPI or the type of the
+    `flow` is the outermost IP header, `inner` what a tunnel carries; `number` is the SPI or the type of the
     message.  A `cut` one lacks a header that decides; a `fragment` is a later part of ESP, which has none.
     """
 
     frame: Frame | None
     kind: Kind
     flow: Flow | None = None
-    tunnel: Literal["", "vxlan", "geneve"] = ""
+    tunnel: Tunnel = ""
     inner: Flow | None = None
     number: int = 0
 
@@ -96,11 +99,28 @@ def _network(frame: Frame, data: bytes, ports: Ports) -> Packet:
     flow, at, is_whole = outer
     if flow.protocol == ESP:
         return Packet(frame, _esp(data, at, is_whole=is_whole), flow, number=_spi(data, at))
+    if flow.protocol in CARRYING and is_whole:
+        return _gre(frame, flow, data, at) if flow.protocol == GRE else _ipip(frame, flow, data, at)
     if flow.protocol != UDP or not is_whole:
         return Packet(frame, "clear", flow)
     if len(data) < at + 8:
         return Packet(frame, "cut", flow)
     return _udp(frame, flow, data, at, ports)
+
+
+def _ipip(frame: Frame, flow: Flow, data: bytes, at: int) -> Packet:
+    return _carried(frame, flow, data, at, "ipip", _IPV4 if flow.protocol == 4 else _IPV6)  # noqa: PLR2004 -- IPv4's
+
+
+def _gre(frame: Frame, flow: Flow, data: bytes, at: int) -> Packet:
+    """Return what GRE carries: behind four bytes, and as many for a sum, a key and a number (RFC 2784, 2890)."""
+    if len(data) < at + 4:
+        return Packet(frame, "cut", flow, "gre")
+    ethertype = data[at + 2 : at + 4]
+    if data[at + 1] & 7 or ethertype not in (_BRIDGED, _IPV4, _IPV6):
+        return Packet(frame, "clear", flow)
+    begins = at + 4 + 4 * sum(bool(data[at] & bit) for bit in (0x80, 0x20, 0x10))
+    return _carried(frame, flow, data, begins, "gre", b"" if ethertype == _BRIDGED else ethertype)
 
 
 def _frame(link: int, data: bytes) -> Frame | None:
@@ -228,9 +248,7 @@ def is_short(data: bytes, at: int) -> bool:
     return not data[at + 4] and data[at + 5] < 8 + LEAST_DATA
 
 
-def _carried(
-    frame: Frame, flow: Flow, data: bytes, at: int, tunnel: Literal["vxlan", "geneve"], ethertype: bytes = b""
-) -> Packet:
+def _carried(frame: Frame, flow: Flow, data: bytes, at: int, tunnel: Tunnel, ethertype: bytes = b"") -> Packet:
     """Return what a tunnel carries: an Ethernet frame, or what `ethertype` says."""
     if not ethertype:
         carried = _tagged(data, Frame(0, ARPHRD_ETHERNET, None, b"", data[at + 12 : at + 14], at + 14))

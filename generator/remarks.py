@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from generator.judgement import Answer, Crossed
 
-TUNNELS: Final = {"": "", "vxlan": " in VXLAN", "geneve": " in Geneve"}
+TUNNELS: Final = {"": "", "vxlan": " in VXLAN", "geneve": " in Geneve", "ipip": " in IP", "gre": " in GRE"}
 _UNDERLAY: Final = (
     "capture the interface that has the node's own address, such as eth0 (ip route get ANOTHER-NODE names it), "
     "or all: tcpdump -i any -w FILE"

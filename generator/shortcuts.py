@@ -125,7 +125,7 @@ class Shortcuts:
         if isinstance(key[0], tuple):
             kept = found if _says_all(packet, key[1]) else None
             key = (is_alike and self._alike(key)) or key
-        elif packet.kind == "wireguard" or packet.tunnel:
+        elif flow.protocol == UDP and (packet.kind == "wireguard" or packet.tunnel):
             begins = frame.at + (20 if len(flow.source) == 4 else 40)  # noqa: PLR2004 -- IPv4's addresses
             kept = Deeper(_CARRIED if packet.tunnel else _message, begins)
         elif self._may_be_more(key, flow.protocol):
@@ -141,7 +141,7 @@ class Shortcuts:
         """Whether the next packet of this key may be another thing, since more of it decides than is in the key."""
         if len(key[-1]) > 2:  # noqa: PLR2004 -- a port
             is_whole = len(key[-1]) in _WHOLE
-            return is_whole and (protocol == UDP or key[-2][0] in packets.EXTENSIONS)
+            return is_whole and (protocol == UDP or key[-2][0] in _LONGER)
         return protocol == UDP and int.from_bytes(key[-1], "big") in self.told
 
     def _alike(self, key: Key | None) -> Key:
@@ -198,7 +198,8 @@ _WHOLE: Final = (12, 36)  # addresses and four bytes more
 _FIRST: Final = struct.Struct("8x4s").unpack_from  # behind UDP's header
 _CARRIED: Final = struct.Struct("8x4s16x3s5x2sxs2x12s").unpack_from  # a tunnel's first bytes, then as in shape
 _CARRIED_PARTS: Final = 5
-_NOT_BY_ADDRESS: Final = packets.EXTENSIONS | {UDP, packets.ESP}
+_LONGER: Final = packets.EXTENSIONS | packets.CARRYING  # more decides than the four bytes that follow addresses
+_NOT_BY_ADDRESS: Final = _LONGER | {UDP, packets.ESP}
 _ETHERTYPES: Final = {packets.ETHERNET: 12, packets.SLL: 14, packets.SLL2: 0}
 _LINKS: Final = {packets.ETHERNET: (14, "6x8s"), packets.SLL: (16, "16s"), packets.SLL2: (20, "11s9x")}
 _TAGGED: Final = {packets.ETHERNET: (18, "6x12s"), packets.SLL: (20, "16s4s"), packets.SLL2: (24, "11s9x4s")}

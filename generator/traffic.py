@@ -109,6 +109,8 @@ class Tally:
             return Row(frame.interface, is_inner, frame.outgoing, packet.kind, packet.tunnel)
         seen = self.sightings
         outer = seen.relation(flow)
+        if flow.protocol in packets.CARRYING and packet.kind == "clear" and not self._carries_pods(packet):
+            packet = Packet(frame, "clear", flow)  # not of Cilium, and not of pods either
         if outer == "pods":
             packet = self._pods_own(packet, flow)
         seen.learn(packet, flow, outer)
@@ -124,6 +126,9 @@ class Tally:
             frame.interface, is_inner, self._way(packet, flow), kind, packet.tunnel, packet.number, relation, told
         )
 
+    def _carries_pods(self, packet: Packet) -> bool:
+        return packet.inner is not None and self.sightings.relation(packet.inner) in ("pods", "pod")
+
     def _pods_own(self, packet: Packet, flow: Flow) -> Packet:
         """Return what two pods send each other as what it is to us, though it looks like what nodes say.
 
@@ -132,8 +137,7 @@ class Tally:
         if packet.kind == "arp" or (packet.kind == "cut" and not packet.tunnel):
             return packet
         if packet.tunnel:
-            carries_others = packet.inner is not None and self.sightings.relation(packet.inner) in ("nodes", "unknown")
-            is_theirs = self.membership.given or (packet.kind == "clear" and carries_others)
+            is_theirs = self.membership.given or (packet.kind == "clear" and not self._carries_pods(packet))
         else:
             is_bare = packet.kind != "wireguard"
             is_theirs = self.membership.given and not (is_bare and self.sightings.is_esp_outermost)

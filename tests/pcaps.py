@@ -60,6 +60,10 @@ def geneve(frame: bytes, *, options: bytes = b"", kind: int = 0x6558) -> bytes:
     return udp(50_000, 6081, struct.pack(">BBHI", len(options) // 4, 0, kind, 2 << 8) + options + frame)
 
 
+def gre(payload: bytes, kind: int = 0x0800, *, flags: int = 0) -> bytes:
+    return struct.pack(">HH", flags, kind) + bytes(4 * (flags >> 12).bit_count()) + payload
+
+
 def arp(asking: str, asked: str) -> bytes:
     head = b"\0\1\x08\0\6\4\0\1"
     return ether(head + HERE + address(asking) + bytes(6) + address(asked), HERE, b"\xff" * 6, 0x0806)

@@ -108,6 +108,28 @@ def test_port_of_a_tunnel_without_its_header_is_a_port_like_others() -> None:
         assert (kind, tunnel) == ("clear", "")
 
 
+@pytest.mark.parametrize(
+    ("protocol", "inside", "tunnel"),
+    [
+        (4, pcaps.between_pods()[14:], "ipip"),
+        (47, pcaps.gre(pcaps.between_pods()[14:]), "gre"),
+        (47, pcaps.gre(pcaps.between_pods()[14:], flags=0xB000), "gre"),
+        (47, pcaps.gre(pcaps.between_pods(), 0x6558, flags=0x2000), "gre"),
+    ],
+)
+def test_ip_in_ip_and_gre_are_looked_into(protocol: int, inside: bytes, tunnel: str) -> None:
+    outer = Flow(address(NODE), address(OTHER), protocol, None)
+
+    assert seen(pcaps.between_nodes(inside, protocol)) == ("clear", outer, tunnel, PODS, 0)
+    assert seen(pcaps.between_nodes(inside[:3], protocol)) == ("cut", outer, tunnel, None, 0)
+
+
+def test_gre_of_another_protocol_is_like_any_other() -> None:
+    outer = Flow(address(NODE), address(OTHER), 47, None)
+
+    assert seen(pcaps.between_nodes(pcaps.gre(b"x" * 20, 0x880B, flags=1), 47)) == ("clear", outer, "", None, 0)
+
+
 # WireGuard
 
 
@@ -217,6 +239,7 @@ def test_no_bytes_make_it_fail(link: int, data: bytes) -> None:
     assert isinstance(decode(link, data, PORTS), Packet)
 
 
+INNER_NODES = ip("192.0.2.1", "192.0.2.2", 6, pcaps.tcp(40_000, 80))
 GOOD = (
     ether(ESP),
     ether(ip(NODE, OTHER, 50, pcaps.esp(3), options=b"\1" * 4)),
@@ -237,6 +260,10 @@ GOOD = (
     pcaps.between_pods(pcaps.vxlan(pcaps.between_pods(pcaps.esp(4), 50))),
     *(pcaps.between_nodes(pcaps.udp(*two, pcaps.wireguard(4, 20))) for two in ((8472, 40_000), (51871, 53), (9, 53))),
     pcaps.between_nodes(pcaps.udp(40_000, 50_000)),
+    pcaps.between_nodes(pcaps.between_pods()[14:], 4),
+    pcaps.between_nodes(INNER_NODES, 4),
+    pcaps.between_nodes(pcaps.gre(pcaps.between_pods()[14:]), 47),
+    pcaps.between_nodes(pcaps.gre(INNER_NODES), 47),
     pcaps.between_nodes(pcaps.tcp(8472, 50_000), 6),
     ether(ipv6(NODE6, OTHER6, 17, pcaps.vxlan(pcaps.between_pods())), kind=0x86DD),
     ether(ipv6(POD6, PEER6, 6, pcaps.tcp(80, 40_000)), kind=0x86DD),

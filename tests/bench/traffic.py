@@ -6,6 +6,7 @@ nodes.  Beside it stand `tcpdump -r FILE -w /dev/null` and tshark with the same 
 
 from __future__ import annotations
 
+import random
 import shutil
 import statistics
 import struct
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 LEAST: Final = 150_000  # packets a second
 ALL: Final = 1_000_000
+CALLERS: Final = (32_768, 61_000)  # Linux's ports for those who call
 
 
 def rows(measured: Fleet, folder: Path, runs: int, count: int) -> list[list[str]]:
@@ -41,13 +43,13 @@ def rows(measured: Fleet, folder: Path, runs: int, count: int) -> list[list[str]
     return lines
 
 
-def _packets() -> list[bytes]:
-    carried = pcaps.between_pods(pcaps.esp(size=200), 50)
-    in_vxlan = pcaps.vxlan(carried)
+def _packets(drawn: random.Random) -> list[bytes]:
+    """A hundred packets; a kernel draws the source port of VXLAN by flow, and that of TCP by connection."""
+    in_vxlan = pcaps.vxlan(pcaps.between_pods(pcaps.esp(size=200), 50))
     return [
         *(pcaps.between_nodes(pcaps.esp(number=number, size=200), 50) for number in range(60)),
-        *(pcaps.between_nodes(struct.pack(">H", 40_000 + number) + in_vxlan[2:]) for number in range(30)),
-        *(pcaps.between_nodes(pcaps.tcp(40_000 + number, 10_250), 6) for number in range(10)),
+        *(pcaps.between_nodes(struct.pack(">H", drawn.randrange(*CALLERS)) + in_vxlan[2:]) for _ in range(30)),
+        *(pcaps.between_nodes(pcaps.tcp(drawn.randrange(*CALLERS), 10_250), 6) for _ in range(10)),
     ]
 
 
@@ -56,11 +58,12 @@ def _record(packet: bytes) -> bytes:
 
 
 def _write(file: Path, count: int, head: bytes, framed: Callable[[bytes], bytes]) -> None:
-    hundred = b"".join(map(framed, _packets()))
+    drawn = random.Random(count)  # noqa: S311 -- chance that a run can repeat
+    hundreds = [b"".join(map(framed, _packets(drawn))) for _ in range(200)]
     with file.open("wb") as stream:
         stream.write(head)
-        for _ in range(count // 100):
-            stream.write(hundred)
+        for number in range(count // 100):
+            stream.write(hundreds[number % len(hundreds)])
         stream.write(framed(pcaps.between_pods()))
 
 
