@@ -214,13 +214,15 @@ class _Judging:
 
 def _underlays(tally: Tally) -> set[int | bytes]:
     """Return the interfaces that nodes talk on; where they do nowhere, the only one there is."""
-    found = tally.sightings.underlays
+    seen, found = tally.sightings, tally.sightings.underlays
+    if seen.membership.own and not seen.has_own:
+        found = found | seen.candidates
     if found or tally.link not in COOKED:
         return found
-    seen = {row.interface for row in tally.rows if not (row.kind == "cut" and row.way is None)}
-    is_one = len(seen) == 1 and not any(row.is_inner for row in tally.rows)
-    is_known = tally.link == packets.SLL2 or seen != {0}  # what comes in has no interface in the older form
-    return seen if is_one and is_known else found
+    all_of_them = {row.interface for row in tally.rows if not (row.kind == "cut" and row.way is None)}
+    is_one = len(all_of_them) == 1 and not any(row.is_inner for row in tally.rows)
+    is_known = tally.link == packets.SLL2 or all_of_them != {0}  # what comes in has no interface in the older form
+    return all_of_them if is_one and is_known else found
 
 
 def total(found: Iterable[Sum]) -> Sum:

@@ -27,6 +27,7 @@ class Sightings:
     membership: Membership
     is_esp_outermost: bool
     underlays: set[int | bytes] = field(default_factory=set)
+    candidates: set[int | bytes] = field(default_factory=set)  # underlays, where --node-ip is of another node
     ends: set[bytes] = field(default_factory=set)
     inside: set[bytes] = field(default_factory=set)
     macs: set[bytes] = field(default_factory=set)
@@ -77,6 +78,8 @@ class Sightings:
         may_pods = self.is_esp_outermost if is_esp else not own  # they may be addresses of nodes all the same
         is_end = is_esp or packet.kind == "wireguard" or bool(packet.tunnel)
         is_underlay = is_end and (is_own or relation in ("nodes", "unknown") or (relation == "pods" and may_pods))
+        if is_end and not is_underlay and relation == "pods" and len(self.candidates) < _MAX:
+            self.candidates.add(frame.interface)
         if frame.mac:
             self._learn_mac(packet, flow, relation, is_underlay=is_underlay)
         self.has_own = self.has_own or is_own

@@ -68,7 +68,7 @@ class Tally:
         for number, (length, data) in enumerate(captured, before + 1):
             key, found = look(data, shape)
             if found is None:
-                if not length:
+                if not length and not data:
                     continue  # nothing, which some writers leave at the end
                 found = self._unseen(number, key, data)
             found.packets += 1

@@ -201,6 +201,20 @@ def test_older_cooked_capture_in_which_nothing_left_for_a_node_is_undecided(lab:
     assert capture(lab, pcaps.pcap(left, link=pcaps.SLL)).code == 1
 
 
+def test_address_of_another_node_does_not_hide_where_nodes_talk(lab: Repo) -> None:
+    """Nodes in the chart's default network, and --node-ip mistaken."""
+    here, there = "10.1.0.3", "10.1.0.4"
+    data = [
+        sll2(ip(here, there, 17, pcaps.udp(51871, 51871, pcaps.wireguard()))),
+        sll2(ip(here, there, 17, pcaps.vxlan(PLAIN))),
+        sll2(HTTP[14:], interface=9),
+    ]
+
+    code, found = answer(lab, pcaps.pcap(*data, link=pcaps.SLL2), "--node-ip", "10.1.0.9", env="wg")
+
+    assert (code, found["verdict"], found["clear"][0]["first"]) == (1, "clear", 2)
+
+
 # The rest
 
 
@@ -220,5 +234,7 @@ def test_traffic_between_nodes_in_clear_is_told_and_not_judged(lab: Repo) -> Non
 
 def test_packet_of_no_bytes_is_nothing(lab: Repo) -> None:
     code, found = answer(lab, pcaps.pcap(ESP4, b""), *BY_NODE)
+    no_length = pcaps.pcap(PLAIN)[24:36] + bytes(4) + PLAIN
 
     assert (code, found["verdict"], found["packets"]) == (0, "encrypted", 2)
+    assert capture(lab, pcaps.pcap(ESP4) + no_length, *BY_NODE).code == 1
