@@ -12,6 +12,7 @@ from generator import packets
 from generator.networks import Membership
 from generator.packets import Flow, Packet, Ports, decode
 from generator.shortcuts import Sum
+from generator.sightings import Sightings
 from generator.traffic import Row, Tally
 
 PORTS = Ports()
@@ -289,11 +290,17 @@ def test_keys_of_what_was_seen_before_change_no_sum(membership: Membership, data
     together.read((100, one) for one in data * 2)
 
     apart: dict[Row, Sum] = {}
+    learned = Sightings(membership, is_esp_outermost=False)
     for number, one in enumerate(data * 2, start=1):
         alone = Tally.of(1, PORTS, membership, is_esp_outermost=False)
         alone.read([(100, one)])
         (row,) = alone.rows
+        learned.underlays |= alone.sightings.underlays
+        learned.ends |= alone.sightings.ends
+        learned.inside |= alone.sightings.inside
         found = apart.setdefault(row, Sum(0, 0, number))
         found.packets += 1
         found.bytes += 100
+    seen = together.sightings
     assert together.rows == apart
+    assert (seen.underlays, seen.ends, seen.inside) == (learned.underlays, learned.ends, learned.inside)
