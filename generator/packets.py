@@ -215,7 +215,8 @@ def _spi(data: bytes, at: int) -> int:
 
 def _udp(frame: Frame, flow: Flow, data: bytes, at: int, ports: Ports) -> Packet:
     source, destination = data[at] << 8 | data[at + 1], data[at + 2] << 8 | data[at + 3]
-    if WIREGUARD_PORT in (source, destination):
+    is_to_tunnel = destination in ports.vxlan or destination in ports.geneve  # from any port, also from WireGuard's
+    if destination == WIREGUARD_PORT or (source == WIREGUARD_PORT and not is_to_tunnel):
         return _wireguard(frame, flow, data, at)
     if destination in ports.vxlan:
         if len(data) < at + 9:

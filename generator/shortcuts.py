@@ -96,10 +96,10 @@ class Shortcuts:
         """Return what takes the port that decides, as packets.decode tells which that is."""
         source, destination = _TWO(data, at)
         if protocol == UDP:
-            if source == WIREGUARD_PORT:
-                return taking.whole
             if destination in self.told:
                 return taking.second
+            if source == WIREGUARD_PORT:
+                return taking.whole
         return taking.first if destination >= EPHEMERAL > source else taking.second
 
     def like(self, data: bytes, key: Key | None) -> tuple[Key | None, Sum | None]:
