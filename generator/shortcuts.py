@@ -95,12 +95,13 @@ class Shortcuts:
     def _taking(self, data: bytes, at: int, protocol: int, taking: Taking) -> Callable[[bytes], Key]:
         """Return what takes the port that decides, as packets.decode tells which that is."""
         source, destination = _TWO(data, at)
+        is_answer = destination >= EPHEMERAL > source
         if protocol == UDP:
             if destination in self.told:
-                return taking.second
+                return taking.whole if is_answer else taking.second
             if source == WIREGUARD_PORT:
                 return taking.whole
-        return taking.first if destination >= EPHEMERAL > source else taking.second
+        return taking.first if is_answer else taking.second
 
     def like(self, data: bytes, key: Key | None) -> tuple[Key | None, Sum | None]:
         """Return what is known of a packet whose own key is not: behind a VLAN's tag, or by what its addresses are."""

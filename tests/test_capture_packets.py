@@ -267,6 +267,7 @@ GOOD = (
     pcaps.between_pods(pcaps.tcp(80, 40_000), 6),
     pcaps.between_pods(pcaps.udp(51871, 51871, pcaps.wireguard(4))),
     pcaps.between_pods(pcaps.udp(51871, 80, pcaps.wireguard(4))),
+    pcaps.between_pods(pcaps.udp(80, 51871, pcaps.wireguard(4))),
     pcaps.between_pods(pcaps.esp(4), 50),
     pcaps.between_pods(pcaps.vxlan(pcaps.between_pods(pcaps.esp(4), 50))),
     *(pcaps.between_nodes(pcaps.udp(*two, pcaps.wireguard(4, 20))) for two in ((8472, 40_000), (51871, 53), (9, 53))),
