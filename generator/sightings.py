@@ -55,8 +55,11 @@ class Sightings:
             if len(self._standings) >= _MAX:
                 self._standings.clear()
             tells = self.membership
-            found = _POD * tells.is_pod(address) | _SAID * tells.is_node(address) | _OWN * (address in tells.own)
-            found |= _KNOWN * tells.knows(address) | _ROUTED * _is_routed(address)
+            if tells.is_pod(address):
+                found = _POD | _KNOWN
+            else:
+                found = _SAID * tells.is_node(address) | _OWN * (address in tells.own) | _KNOWN * tells.knows(address)
+            found |= _ROUTED * _is_routed(address)
             self._standings[address] = found
         return found
 
