@@ -80,6 +80,7 @@ PURE = {
         "cluster",
         "engines",
         "evidence",
+        "following",
         "adoption",
         "captured",
         "judgement",

@@ -220,7 +220,9 @@ def test_argocd_elsewhere_is_asked_by_its_own_context(serve: Callable[[str], Lab
     lab.server.objects = [clusters.config("wireguard"), *clusters.nodes(*clusters.NODES)]
     lab.server.objects += clusters.argocd(lab.commit, "root", "cilium")
 
-    assert lab.verify("--no-exec", "--hub-context", "lab").code == 0
+    file = lab.folder / "evidence.json"
+    assert lab.verify("--no-exec", "--hub-context", "lab", "--report", str(file)).code == 0
+    assert json.loads(file.read_text("utf-8"))["hub_context"] == "lab"
     assert lab.verify("--no-exec", "--hub-context", "other").code == 3
 
 
