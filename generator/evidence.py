@@ -45,7 +45,7 @@ class Answer:
     """
 
     at: datetime
-    objects: Sequence[Object] = ()
+    objects: Sequence[Object] = field(default=(), repr=False)  # one may be the Secret: it stays out of tracebacks
     failed: ToolError | None = None
 
 

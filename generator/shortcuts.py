@@ -59,12 +59,17 @@ class Shape(NamedTuple):
 
 @dataclass(slots=True)
 class Shortcuts:
-    """What was seen before of one capture, by the bytes that decide."""
+    """What was seen before of one capture, by the bytes that decide.
+
+    `_inside` has what takes a deeper look, `_by_standing` what goes by what addresses are.
+    """
 
     link: int
     told: frozenset[int]  # ports of tunnels, and WireGuard's
     sightings: Sightings
     _known: dict[Key, Sum | Deeper] = field(default_factory=dict)
+    _inside: dict[Key, Sum] = field(default_factory=dict)
+    _by_standing: dict[Key, Sum] = field(default_factory=dict)
 
     @classmethod
     def to(cls, link: int, ports: Ports, sightings: Sightings) -> Shortcuts:
@@ -87,10 +92,10 @@ class Shortcuts:
             found = self._known.get(key)
             if isinstance(found, Deeper):
                 key = (key, found.take(data, found.at))
-                found = self._known.get(key)
+                return key, self._inside.get(key)
         except (IndexError, struct.error):
             return None, None
-        return key, found  # type: ignore[return-value]  # nothing lies deeper than that
+        return key, found
 
     def _taking(self, data: bytes, at: int, protocol: int, taking: Taking) -> Callable[[bytes], Key]:
         """Return what takes the port that decides, as packets.decode tells which that is."""
@@ -109,7 +114,7 @@ class Shortcuts:
             key, found = self.look(data, shape(self.link, is_tagged=True))
             if found is not None:
                 return key, found
-        return key, self._known.get(self._alike(key))  # type: ignore[return-value]  # nothing lies deeper
+        return key, self._by_standing.get(self._standing_key(key))
 
     def _is_tagged(self, data: bytes) -> bool:
         at = _ETHERTYPES.get(self.link)
@@ -122,21 +127,22 @@ class Shortcuts:
             return
         if frame.at not in (shape(self.link).at, shape(self.link, is_tagged=True).at):
             return
-        kept: Sum | Deeper | None = found
-        if isinstance(key[0], tuple):
-            kept = found if _says_all(packet, key[1]) else None
-            key = (is_alike and self._alike(key)) or key
-        elif flow.protocol == UDP and (packet.kind == "wireguard" or packet.tunnel):
+        if len(self._known) + len(self._inside) + len(self._by_standing) >= _MAX_KEYS:
+            for kept in (self._known, self._inside, self._by_standing):
+                kept.clear()
+        is_deeper = isinstance(key[0], tuple)
+        if is_deeper and not _says_all(packet, key[1]):
+            return
+        if not is_deeper and flow.protocol == UDP and (packet.kind == "wireguard" or packet.tunnel):
             begins = frame.at + (20 if len(flow.source) == 4 else 40)  # noqa: PLR2004 -- IPv4's addresses
-            kept = Deeper(_CARRIED if packet.tunnel else _message, begins)
-        elif self._may_be_more(key, flow.protocol):
-            kept = None
-        elif is_alike:
-            key = self._alike(key) or key
-        if kept is not None:
-            if len(self._known) >= _MAX_KEYS:
-                self._known.clear()
-            self._known[key] = kept
+            self._known[key] = Deeper(_CARRIED if packet.tunnel else _message, begins)
+        elif is_deeper or not self._may_be_more(key, flow.protocol):
+            if is_alike and (alike := self._standing_key(key)):
+                self._by_standing[alike] = found
+            elif is_deeper:
+                self._inside[key] = found
+            else:
+                self._known[key] = found
 
     def _may_be_more(self, key: Key, protocol: int) -> bool:
         """Whether the next packet of this key may be another thing, since more of it decides than is in the key."""
@@ -145,12 +151,12 @@ class Shortcuts:
             return is_whole and (protocol == UDP or key[-2][0] in _LONGER)
         return protocol == UDP and int.from_bytes(key[-1], "big") in self.told
 
-    def _alike(self, key: Key | None) -> Key:
+    def _standing_key(self, key: Key | None) -> Key:
         """Return the key of all that such addresses say to each other by a protocol, empty where more decides."""
         if key is None:
             return ()
         if isinstance(key[0], tuple):
-            return self._alike_inside(key)
+            return self._standing_key_inside(key)
         last, begin = key[-1], key[:-1]
         if len(last) == 2:  # noqa: PLR2004 -- a port
             if begin[-2][0] == UDP and int.from_bytes(last, "big") in self.told:
@@ -167,7 +173,7 @@ class Shortcuts:
         standing = self.sightings.standing
         return *begin, half, standing(source), standing(destination), source == destination
 
-    def _alike_inside(self, key: Key) -> Key:
+    def _standing_key_inside(self, key: Key) -> Key:
         """Return the same for ESP in a tunnel, whose addresses are known to be carried."""
         (outer, taken), inside = key, self.sightings.inside
         if len(taken) != _CARRIED_PARTS or taken[3][0] != packets.ESP:

@@ -43,7 +43,8 @@ def make(repo: Repo, home: Path) -> Repo:
     return repo
 
 
-def made_in(tmp_path_factory: pytest.TempPathFactory) -> Repo:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Repo:
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("home")
         patch.setenv("HOME", str(turned.person(home)))
@@ -53,7 +54,8 @@ def made_in(tmp_path_factory: pytest.TempPathFactory) -> Repo:
         return make(Repo(root), home)
 
 
-def copied(made: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
+@pytest.fixture
+def lab(made: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
     """A copy, in which the test stands; no private key is to be found."""
     repo = Repo(Path(shutil.copytree(made.root, tmp_path / "lab")))
     monkeypatch.chdir(repo.root)

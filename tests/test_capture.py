@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import capturing
 import pcaps
 import pytest
 import rig
@@ -29,22 +28,15 @@ from capturing import (
     answer,
     capture,
     cooked,
+    lab,
+    made,
     verdict,
 )
 from kit import PROJECT, WIREGUARD, Ran, Repo
 from pcaps import NODE, NODE6, OTHER, OTHER6, PEER, PEER6, POD, POD6, ether, ip, ipv6, sll2
 
+__all__ = ["lab", "made"]  # fixtures
 NO_ID = "here, which tells its key"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Repo:
-    return capturing.made_in(tmp_path_factory)
-
-
-@pytest.fixture
-def lab(made: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
-    return capturing.copied(made, tmp_path, monkeypatch)
 
 
 # The answer

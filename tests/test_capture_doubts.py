@@ -5,38 +5,37 @@ Encrypted is said only where nothing was seen that may be traffic of pods which 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import capturing
 import pcaps
 import pytest
-from capturing import BY_NODE, DATA, ESP4, FROM_OTHER, HTTP, IN_VXLAN, PLAIN, answer, capture, cooked, verdict
+from capturing import (
+    BY_NODE,
+    DATA,
+    ESP4,
+    FROM_OTHER,
+    HTTP,
+    IN_VXLAN,
+    PLAIN,
+    answer,
+    capture,
+    cooked,
+    lab,
+    made,
+    verdict,
+)
 from kit import WIREGUARD, Repo
 from pcaps import HERE, NODE, NODE6, OTHER, OTHER6, PEER, POD, THERE, ether, ip, ipv6, sll2
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PODS = ("--pod-cidr", "10.244.0.0/16")
 ESP_IN = ether(ip(OTHER, NODE, 50, pcaps.esp(4)), THERE, HERE)
 PLAIN_IN = ether(ip(PEER, POD, 6, pcaps.tcp(40_000, 80)), THERE, HERE)
 INSIDE = ether(ip("192.0.2.1", "192.0.2.2", 6, pcaps.tcp(40_000, 80)))
 PODS_VXLAN = ether(ip(POD, PEER, 17, pcaps.vxlan(pcaps.between_pods())))
+__all__ = ["lab", "made"]  # fixtures
 PODS_OWN_VXLAN = ether(ip(POD, PEER, 17, pcaps.vxlan(INSIDE)))
 PODS_WIREGUARD = ether(ip(POD, PEER, 17, pcaps.udp(51871, 51871, pcaps.wireguard())))
 PODS_ESP = ether(ip(POD, PEER, 50, pcaps.esp(4)))
 PODS_ESP_IN_VXLAN = ether(ip(POD, PEER, 17, pcaps.vxlan(pcaps.between_pods(pcaps.esp(4), 50))))
 PLAIN6 = ether(ipv6("fd00:10:244:1::5", "fd00:10:244:2::7", 6, pcaps.tcp(40_000, 80)), kind=0x86DD)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Repo:
-    return capturing.made_in(tmp_path_factory)
-
-
-@pytest.fixture
-def lab(made: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
-    return capturing.copied(made, tmp_path, monkeypatch)
 
 
 def only_line(repo: Repo, *data: bytes, words: tuple[str, ...] = BY_NODE, env: str = "lab") -> tuple[int, str]:

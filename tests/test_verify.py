@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import clusters
@@ -14,7 +16,9 @@ import turned
 from clusters import Time, lab, look, seen, serve, wireguard
 from kit import WIREGUARD, Ran
 
+from generator import kubectl
 from generator.errors import ToolError
+from generator.evidence import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -443,6 +447,22 @@ def test_answer_that_does_not_come_is_told_and_waited_for(
 
     assert [str(one) for one in given_up.unasked] == [f"ciliumnodes.cilium.io cannot be asked for: {why}"]
     assert (waited.holds, time.slept) == (True, [2.0, 3.0])
+
+
+def test_question_ends_with_the_time_that_it_may_take(lab: Lab) -> None:
+    over = threading.Event()
+
+    def silent(*_: object) -> None:
+        over.wait(20)
+
+    lab.server.failing["ciliumnodes"] = silent
+    asked, start = kubectl.find(lab.folder / "config", None), monotonic()
+
+    with pytest.raises(ToolError, match=r"^ciliumnodes.cilium.io cannot be asked for: .*Client.Timeout exceeded"):
+        asked.get(Question("ciliumnodes.cilium.io"), 2)
+
+    assert monotonic() - start < 10
+    over.set()
 
 
 # Waiting

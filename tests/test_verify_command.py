@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import clusters
@@ -282,3 +284,25 @@ def test_help_names_every_way_to_leave_something_out(lab: Lab) -> None:
     text = lab.verify("--help").out
 
     assert re.findall(r"--no-\w+", text) == ["--no-secret", "--no-exec"]
+
+
+def test_key_of_the_cluster_stands_in_no_system_call_but_on_kubectls_way_to_us(lab: Lab, tmp_path: Path) -> None:
+    log = tmp_path / "strace.log"
+    words = ("-v", "verify", "lab", "--no-exec", "--kubeconfig", str(lab.folder / "config"))
+    done = subprocess.run(
+        [
+            *(rig.strace(), "-f", "-qq", "-yy", "-v", "-s", "65536", "-e", "signal=none", "-o", str(log)),
+            *(sys.executable, "-m", "generator", *words, "--report", str(tmp_path / "evidence.json")),
+        ],
+        cwd=lab.repo.root,
+        capture_output=True,
+        check=False,
+    )
+
+    material = lab.line.split()[2]
+    traces = [lab.line, material, clusters.secret(lab.line)["data"]["keys"]]
+    seen = [line for line in rig.whole_calls(log.read_text("utf-8", "replace")) if any(one in line for one in traces)]
+    where = {re.sub(r"^\d+ +(\w+)\(\d+<(\w+):.*", r"\1 \2", line) for line in seen}
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path != log]
+    held = [path.name for path in files if any(one.encode() in path.read_bytes() for one in traces)]
+    assert (done.returncode, where, held) == (0, {"read TCP", "write pipe", "read pipe"}, [])
