@@ -1,0 +1,75 @@
+"""Nothing is left of a server, however the tests end: not the program, not what it started, not its folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from e2e import servers
+from kit import HERE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# A test run that starts a server, which starts a program of its own; then the test run hangs.
+RUN = """
+import pathlib, sys, time
+from e2e import servers
+one = servers.Servers(pathlib.Path(sys.argv[1]))
+one.start("server", ["sh", "-c", "sleep 300 & echo $! $$ > ../pids.new; mv ../pids.new ../pids; wait"])
+time.sleep(300)
+"""
+
+
+@pytest.fixture
+def folder(place: Path, request: pytest.FixtureRequest) -> Path:
+    folder = place / str(request.node.name)
+    folder.mkdir()
+    return folder
+
+
+def gone(folder: Path, pids: list[int]) -> bool:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, 0)
+            return False
+    return not (folder / "server").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_run_that_is_killed_leaves_neither_programs_nor_folders(folder: Path, number: signal.Signals) -> None:
+    env = {**os.environ, "PYTHONPATH": str(HERE)}
+    with subprocess.Popen([sys.executable, "-c", RUN, folder], env=env, stderr=subprocess.DEVNULL) as run:
+        servers.until((folder / "pids").exists, "the server runs", 30)
+        pids = [int(pid) for pid in (folder / "pids").read_text("utf-8").split()]
+        assert not gone(folder, pids)
+        run.send_signal(number)
+
+    servers.until(partial(gone, folder, pids), "all of it is gone", 30)
+
+
+def test_server_that_lives_too_long_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "LIFE", 1)
+    one = servers.Servers(folder)
+
+    one.start("server", ["sleep", "300"])
+
+    servers.until(lambda: one.running["server"].poll() is not None, "it is ended", 30)
+    assert not (folder / "server").exists()
+    one.end()
+
+
+def test_server_that_ends_at_once_is_told_with_its_last_words(folder: Path) -> None:
+    one = servers.Servers(folder)
+    one.start("server", ["sh", "-c", "echo no such thing >&2; exit 3"])
+
+    with pytest.raises(AssertionError, match=r"server has ended:\nno such thing"):
+        one.ready("server", lambda: False)
+
+    one.end()
