@@ -1,0 +1,154 @@
+"""The lab by IPsec: from `keyturn init` by bootstrap.sh to a cluster that Flux keeps as git says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from e2e import api, stories
+from e2e import cluster as clusters
+from e2e.stories import PARTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from e2e.cluster import Cluster
+    from e2e.hosting import Host
+    from e2e.stories import Lab
+
+VALUES = "clusters/lab-ipsec/cilium/values.yaml"
+
+
+@pytest.fixture(scope="module")
+def lab(place: Path, host: Host, cluster: Cluster) -> Lab:
+    """The README's lab, rendered, committed and pushed, and a cluster that knows Flux's and Cilium's kinds."""
+    cluster.install({**clusters.FLUX_CRDS, **clusters.CILIUM_CRDS})
+    return stories.begin("lab-ipsec", place / "clusters", host, cluster)
+
+
+@pytest.fixture(scope="module")
+def by_hand(lab: Lab) -> dict[str, Any]:
+    """What stands in the cluster after bootstrap.sh, before Flux has done anything."""
+    words = lab.bootstrap().err
+    daemonset = lab.cluster.api.get(api.DAEMONSETS, "cilium")
+    return {"words": words, "uid": daemonset["metadata"]["uid"], "releases": lab.releases()}
+
+
+@pytest.fixture(scope="module")
+def flux(lab: Lab, by_hand: dict[str, Any]) -> Lab:
+    """The lab once Flux has applied all of it."""
+    del by_hand
+    lab.cluster.start_flux()
+    lab.applied(lab.head, *PARTS)
+    return lab
+
+
+def moment(lab: Lab, part: str) -> str:
+    """When a Kustomization became ready."""
+    conditions = (lab.kustomization(part) or {})["status"]["conditions"]
+    return next(str(one["lastTransitionTime"]) for one in conditions if one["type"] == "Ready")
+
+
+def created(one: api.Object) -> str:
+    return str(one["metadata"]["creationTimestamp"])
+
+
+def test_bootstrap_brings_key_and_cilium_and_hands_over(lab: Lab, by_hand: dict[str, Any]) -> None:
+    steps = ["applying the key sha256:", "installing Cilium 1.16.0", "giving Flux the decryption key sops-age"]
+    steps.append(f"handing over to Flux, which reads {lab.host.address}")
+    assert [step for step in steps if step not in by_hand["words"]] == []
+    assert by_hand["releases"] == ["sh.helm.release.v1.cilium.v1"]
+    assert lab.line_in_cluster == lab.line
+
+
+def test_second_bootstrap_does_no_harm(lab: Lab, by_hand: dict[str, Any]) -> None:
+    lab.bootstrap()
+
+    assert lab.cluster.api.get(api.DAEMONSETS, "cilium")["metadata"]["uid"] == by_hand["uid"]
+    assert lab.line_in_cluster == lab.line
+
+
+def test_flux_applies_secrets_then_cilium_then_demo(flux: Lab) -> None:
+    release = flux.cluster.api.get(api.RELEASES, "cilium")
+    endor = flux.cluster.api.get(api.Kind("", "namespaces"), "endor")
+
+    order = [moment(flux, "secrets"), created(release), moment(flux, "cilium"), created(endor), moment(flux, "demo")]
+    assert order == sorted(order)
+
+
+def test_secret_that_flux_applies_is_exactly_what_sops_decrypts(flux: Lab) -> None:
+    found = flux.cluster.api.get(api.SECRETS, "cilium-ipsec-keys")
+    managers = {one["manager"] for one in found["metadata"]["managedFields"]}
+
+    assert flux.line_in_cluster == flux.line
+    assert found["data"].keys() == {"keys"}
+    assert found["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] == "lab-ipsec-secrets"
+    assert "kustomize-controller" in managers
+    in_git = yaml.safe_load(flux.repo.read(flux.secret))["metadata"]["annotations"]
+    assert in_git.items() <= found["metadata"]["annotations"].items()
+
+
+def test_release_that_helm_installed_is_adopted_and_not_replaced(flux: Lab, by_hand: dict[str, Any]) -> None:
+    release = flux.cluster.api.get(api.RELEASES, "cilium")
+
+    assert api.ready(release)
+    assert flux.cluster.api.get(api.DAEMONSETS, "cilium")["metadata"]["uid"] == by_hand["uid"]
+    assert flux.releases()[: len(by_hand["releases"])] == by_hand["releases"]
+    assert release["status"]["history"][0]["version"] == len(flux.releases())
+
+
+def test_our_values_arrive(flux: Lab) -> None:
+    assert flux.config == {
+        "cluster-name": "lab-ipsec",
+        "cluster-id": "0",
+        "enable-ipsec": "true",
+        "ipsec-key-file": "/etc/ipsec/keys",
+        "enable-ipsec-key-watcher": "true",
+        "ipsec-key-rotation-duration": "5m",
+    }
+
+
+def test_demo_runs_in_its_namespaces(flux: Lab) -> None:
+    deployments = flux.cluster.api.list(api.Kind("apps", "deployments", "endor"))
+    pods = flux.cluster.api.list(api.Kind("", "pods", "default"))
+
+    assert {one["metadata"]["name"] for one in deployments} == {"deathstar", "tiefighter", "xwing"}
+    assert {one["metadata"]["name"]: one["spec"]["nodeName"] for one in pods} == {
+        "pod-worker": "kind-worker",
+        "pod-worker2": "kind-worker2",
+    }
+
+
+def test_verify_holds_once_the_agents_show_the_key(flux: Lab) -> None:
+    early = flux.keyturn("verify", "lab-ipsec", "--no-exec", "--output", "json", code=1)
+    flux.agents(key=1)
+    late = flux.keyturn("verify", "lab-ipsec", "--no-exec", "--output", "json")
+
+    assert [name for name, ok in stories.checks(early.out).items() if ok is False] == ["ciliumnodes/key"]
+    assert stories.checks(late.out) == {**stories.checks(early.out), "ciliumnodes/key": True}
+
+
+def test_change_of_values_alone_upgrades_the_release(flux: Lab) -> None:
+    before = flux.releases()
+    text = flux.repo.read("environments/lab-ipsec.yaml")
+    more = "cilium: {values: {extraConfig: {monitor-aggregation: low}}}\n"
+    flux.repo.write("environments/lab-ipsec.yaml", text + more)
+    assert flux.keyturn("render").out.splitlines()[0] == f"updated {VALUES}"
+
+    commit = flux.publish("lab: look closer")
+    flux.reads(commit)
+    flux.applied(commit, *PARTS)
+
+    assert flux.repo.git("diff", "--name-only", "HEAD^", "--", "clusters").split() == [VALUES]
+    assert flux.config["monitor-aggregation"] == "low"
+    assert len(flux.releases()) == len(before) + 1
+    flux.keyturn("verify", "lab-ipsec", "--no-exec")
+
+
+def test_release_that_somebody_changed_by_hand_is_told(flux: Lab) -> None:
+    flux.cluster.api.patch(api.CONFIGMAPS, "cilium-config", {"data": {"enable-ipsec": "false"}})
+
+    ran = flux.keyturn("verify", "lab-ipsec", "--no-exec", "--output", "json", code=1)
+
+    assert [name for name, ok in stories.checks(ran.out).items() if ok is False] == ["cilium-config/enable-ipsec"]
