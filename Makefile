@@ -4,17 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
-  --custom-compile-command "make lock" --group build
+  --custom-compile-command "make lock"
 # Each process that a test starts would compile everything anew without bytecode.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 ENV :=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help render rotate test lint coverage wheel bench lock clean
+.PHONY: help render rotate test e2e lint coverage wheel bench lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 12
 
 render: $(VENV)/.render ## render every environment into clusters/, or one: make render ENV=lab-ipsec
 	@$(BIN)/keyturn render --new-identity $(ENV)
@@ -30,6 +30,9 @@ lint: $(VENV)/.dev ## ruff, its formatter's check, mypy --strict
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+e2e: $(VENV)/.go ## a real API server, Flux and the rest, built from source; the whole round on loopback
+	@$(BIN)/python tests/e2e/programs.py; built=$$?; $(PYTEST) -n auto --dist loadscope tests/e2e && exit $$built
+
 coverage: $(VENV)/.dev ## the suite with branch coverage, and its report
 	@$(PYTEST) -n auto --cov --cov-report=term
 
@@ -41,8 +44,9 @@ bench: $(VENV)/.dev ## how fast it is, beside what the machine could do at all; 
 	@$(BIN)/python tests/bench/render.py
 
 lock: $(VENV)/.dev ## pin every dependency again, with hashes
-	@$(LOCK) --output-file requirements.lock pyproject.toml
-	@$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	@$(LOCK) --group build --output-file requirements.lock pyproject.toml
+	@$(LOCK) --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	@$(LOCK) --group pyproject.toml:e2e --output-file requirements-e2e.lock
 
 clean: ## remove what these targets made, but never clusters/ or a key
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
@@ -64,4 +68,9 @@ $(VENV)/.render: requirements.lock pyproject.toml
 $(VENV)/.dev: $(VENV)/.render requirements-dev.lock
 	@echo "adding what the tests need to $(VENV)" >&2
 	@$(PIP) install --no-deps --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+$(VENV)/.go: $(VENV)/.dev requirements-e2e.lock
+	@$(BIN)/python tests/e2e/programs.py --have-go || \
+	  { echo "adding Go to $(VENV)" >&2; $(PIP) install --no-deps --require-hashes --requirement requirements-e2e.lock; }
 	@touch $@

@@ -26,7 +26,7 @@ def test_link_leads_somewhere(link: str) -> None:
 
 
 def test_every_make_target_that_the_readme_names_is_there() -> None:
-    named = set(re.findall(r"(?m)^make ([a-z]+)|`make ([a-z]+)", README))
+    named = set(re.findall(r"(?m)^make ([a-z0-9]+)|`make ([a-z0-9]+)", README))
 
     targets = {name for pair in named for name in pair if name}
-    assert targets <= set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert targets <= set(re.findall(r"^([a-z0-9]+):", (PROJECT / "Makefile").read_text("utf-8"), re.MULTILINE))
