@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import turned
-import yaml
 from e2e import api, servers
 from e2e.cluster import CILIUM_CRDS, FLUX_CRDS
 from kit import Ran, Repo
@@ -187,11 +186,13 @@ def under_flux(name: str, folder: Path, host: Host, cluster: Cluster, parts: Seq
     return lab
 
 
-def annotation(text: str, name: str) -> str:
-    """What a Secret tells in clear."""
-    return str(yaml.safe_load(text)["metadata"]["annotations"][f"keyturn/{name}"])
-
-
-def checks(told: str) -> dict[str, bool | None]:
-    """Check -> whether it holds, of what `verify --output json` tells."""
+def checks(lab: Lab, code: int = 0) -> dict[str, bool | None]:
+    """Run `verify`, and return check -> whether it holds; `code` is how it has to end."""
+    told = lab.keyturn("verify", lab.name, "--no-exec", "--output", "json", code=code).out
     return {one["name"]: one["ok"] for one in json.loads(told)["checks"]}
+
+
+def failing(lab: Lab) -> dict[str, str]:
+    """Run `verify`, which has to find something, and return check -> what was seen of what does not hold."""
+    told = lab.keyturn("verify", lab.name, "--no-exec", "--output", "json", code=1).out
+    return {one["name"]: one["seen"] for one in json.loads(told)["checks"] if one["ok"] is False}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import wire
@@ -37,12 +37,6 @@ def lab(place: Path, host: Host, cluster: Cluster) -> Lab:
 def captures(place: Path) -> Path:
     """What tcpdump on a node caught of real WireGuard between two network namespaces, and of clear traffic."""
     return wire.captures(place)
-
-
-def failing(lab: Lab) -> dict[str, Any]:
-    """What `verify` does not find as it should be: check -> what was seen."""
-    ran = lab.keyturn("verify", lab.name, "--no-exec", "--output", "json", code=1)
-    return {one["name"]: one["seen"] for one in json.loads(ran.out)["checks"] if one["ok"] is False}
 
 
 def test_no_secret_is_in_git_or_in_the_cluster(lab: Lab) -> None:
@@ -83,7 +77,7 @@ def test_verify_finds_the_node_whose_public_key_is_wrong(lab: Lab, other: str | 
         lab.cluster.api.patch(api.CILIUMNODES, "kind-worker", {"metadata": {"annotations": {name: key}}})
 
     put(known[other] if other else None)
-    seen = failing(lab)
+    seen = stories.failing(lab)
     put(known["kind-worker"])
 
     assert seen == found
@@ -104,7 +98,7 @@ def test_node_encryption_arrives_by_one_word_in_git(lab: Lab) -> None:
     text = lab.repo.read("environments/lab-wireguard.yaml")
     lab.repo.write("environments/lab-wireguard.yaml", f"{text}  nodeEncryption: true\n")
     lab.keyturn("render")
-    assert failing(lab) == {"cilium-config/encrypt-node": "not there"}
+    assert stories.failing(lab) == {"cilium-config/encrypt-node": "not there"}
 
     commit = lab.publish("lab: nodes too")
     lab.reads(commit)
