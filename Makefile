@@ -31,7 +31,8 @@ lint: $(VENV)/.dev ## ruff, its formatter's check, mypy --strict
 	@$(BIN)/mypy
 
 e2e: $(VENV)/.go ## a real API server, Flux and the rest, built from source; the whole round on loopback
-	@$(BIN)/python tests/e2e/programs.py; built=$$?; $(PYTEST) -n auto --dist loadscope tests/e2e && exit $$built
+	@$(BIN)/python tests/e2e/programs.py; built=$$?; \
+	  $(PYTEST) -n auto --dist loadscope -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true tests/e2e && exit $$built
 
 coverage: $(VENV)/.dev ## the suite with branch coverage, and its report
 	@$(PYTEST) -n auto --cov --cov-report=term

@@ -17,12 +17,15 @@ from kit import HERE
 if TYPE_CHECKING:
     from pathlib import Path
 
-# A test run that starts a server, which starts a program of its own; then the test run hangs.
+# A test run that starts a server, which starts a program of its own, and runs another one beside it; then it hangs.
 RUN = """
-import pathlib, sys, time
+import os, pathlib, subprocess, sys, time
 from e2e import servers
-one = servers.Servers(pathlib.Path(sys.argv[1]))
+folder = pathlib.Path(sys.argv[1])
+one = servers.Servers(folder)
 one.start("server", ["sh", "-c", "sleep 300 & echo $! $$ > ../pids.new; mv ../pids.new ../pids; wait"])
+beside = subprocess.Popen(["sh", "-c", "sleep 300"], env={**os.environ, "HOME": str(folder / "server" / "home")})
+(folder / "beside").write_text(str(beside.pid))
 time.sleep(300)
 """
 
@@ -46,8 +49,9 @@ def gone(folder: Path, pids: list[int]) -> bool:
 def test_run_that_is_killed_leaves_neither_programs_nor_folders(folder: Path, number: signal.Signals) -> None:
     env = {**os.environ, "PYTHONPATH": str(HERE)}
     with subprocess.Popen([sys.executable, "-c", RUN, folder], env=env, stderr=subprocess.DEVNULL) as run:
-        servers.until((folder / "pids").exists, "the server runs", 30)
-        pids = [int(pid) for pid in (folder / "pids").read_text("utf-8").split()]
+        for name in ("pids", "beside"):
+            servers.until((folder / name).exists, "the server runs", 30)
+        pids = [int(pid) for name in ("pids", "beside") for pid in (folder / name).read_text("utf-8").split()]
         assert not gone(folder, pids)
         run.send_signal(number)
 
