@@ -32,6 +32,13 @@ receiver.bind(("0.0.0.0", 8080))
 while True:  # so that no kernel says that nobody listens
     receiver.recv(100)
 """
+# Ends what runs in namespaces and takes them away once its input ends, which the death of the tests does too.
+GUARD = """
+cat > /dev/null
+for name do ip netns pids "$name"; done | xargs -r kill
+sleep 0.5
+for name do ip netns pids "$name" | xargs -r kill -9; ip netns delete "$name"; done
+"""
 PLACES = ("any", "eth0", "cilium_vxlan")
 
 
@@ -58,12 +65,14 @@ def two_nodes() -> Iterator[Nodes]:
     done = subprocess.run(["ip", "netns", "add", nodes.here], capture_output=True, text=True, check=False)
     if done.returncode:
         missing(f"the right to make network namespaces ({done.stderr.strip()})")
-    try:
-        ip("netns", "add", nodes.there)
-        nodes.connect()
-        yield nodes
-    finally:
-        nodes.end()
+    guard = ["sh", "-c", GUARD, "sh", nodes.here, nodes.there]
+    with subprocess.Popen(guard, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True):
+        try:
+            ip("netns", "add", nodes.there)
+            nodes.connect()
+            yield nodes
+        finally:
+            nodes.end()
 
 
 def ip(*words: str) -> None:
@@ -170,8 +179,6 @@ class Nodes:
             one.wait(10)
             assert one.stderr is not None
             one.stderr.close()
-        for name in (self.here, self.there):
-            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
 
 
 def _has(name: str, device: str) -> bool:

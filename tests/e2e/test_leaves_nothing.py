@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from e2e import servers
-from kit import HERE
+from kit import HERE, missing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +56,26 @@ def test_run_that_is_killed_leaves_neither_programs_nor_folders(folder: Path, nu
         run.send_signal(number)
 
     servers.until(partial(gone, folder, pids), "all of it is gone", 30)
+
+
+def test_capture_that_is_killed_leaves_no_network(place: Path) -> None:
+    words = "import time, wire\nwith wire.two_nodes() as nodes:\n    print(nodes.here, nodes.there, flush=True)\n"
+    argv = [sys.executable, "-c", f"{words}    nodes.run(nodes.here, 'sleep', '300')\n"]
+    with subprocess.Popen(
+        argv, cwd=place, env={**os.environ, "PYTHONPATH": str(HERE)}, stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        names = run.stdout.readline().split()
+        if not names:
+            missing("the right to make network namespaces, or a program of the captures")
+        assert all(_is_network(name) for name in names)
+        run.kill()
+
+    servers.until(lambda: not any(_is_network(name) for name in names), "the networks are gone", 30)
+
+
+def _is_network(name: str) -> bool:
+    return subprocess.run(["ip", "-n", name, "link"], capture_output=True, check=False).returncode == 0
 
 
 def test_server_that_lives_too_long_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
