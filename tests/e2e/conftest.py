@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import turned
 from e2e import cluster as clusters
-from e2e import hosting, programs, servers
+from e2e import hosting, programs, servers, stories
 from kit import PROJECT
 
 if TYPE_CHECKING:
@@ -22,15 +22,7 @@ if TYPE_CHECKING:
     from e2e.cluster import Cluster
     from e2e.hosting import Host
 
-OWN = (
-    "age",
-    "age-keygen",
-    "helm",
-    "kustomize",
-    "wireguard-go",
-)  # sops is the one that pip brings, but where a test says
-
-
+OWN = ("age", "age-keygen", "helm", "kustomize", "wireguard-go")  # the sops on PATH is the one that pip brings
 broken: dict[str, str] = {}  # story -> the test at which it broke off
 
 
@@ -107,6 +99,7 @@ def home(person: Path) -> Path:
 def cluster(place: Path, person: Path) -> Iterator[Cluster]:
     """An API server of the story's own."""
     del person  # whose PATH and HOME it runs in
+    stories.needs("etcd", "kube-apiserver", *clusters.FLUX, "helm")
     folder = place / "cluster"
     folder.mkdir()
     with clusters.running(folder) as started, pytest.MonkeyPatch.context() as patch:

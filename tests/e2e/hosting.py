@@ -41,6 +41,9 @@ class Host:
         bare = self.folder / "git" / name
         subprocess.run(["git", "init", "-q", "--bare", "-b", "main", bare], check=True)
         subprocess.run(["git", "-C", bare, "config", "http.receivepack", "true"], check=True)
+        return self.url(name)
+
+    def url(self, name: str) -> str:
         return f"{self.address}/git/{name}"
 
     def publish(self, *versions: str) -> None:

@@ -12,13 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import turned
-from e2e import api, servers
+from e2e import api, programs, servers
 from e2e.cluster import CILIUM_CRDS, FLUX_CRDS
-from kit import Ran, Repo
+from kit import Ran, Repo, missing
 from rig import SECRET
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import timedelta
     from pathlib import Path
 
@@ -28,6 +27,13 @@ if TYPE_CHECKING:
 
 PARTS: Final = ("secrets", "cilium", "demo")
 NODES: Final = ("kind-control-plane", "kind-worker", "kind-worker2", "kind-worker3")
+
+
+def needs(*names: str) -> None:
+    """Skip a story where one of these could not be built, or fail it where CI is set."""
+    for name in names:
+        if programs.built(name) is None:
+            missing(f"{name} {programs.version(name)}, which make e2e could not build,")
 
 
 @dataclass
@@ -67,6 +73,14 @@ class Lab:
         assert done.returncode == 0, done.stderr
         self.repo.git("pull", "-q", "--ff-only", "origin", "main")
         return Ran(done.returncode, done.stdout, done.stderr)
+
+    def hand_over(self) -> None:
+        """Give a cluster to Flux that has a network already: bootstrap.sh without Cilium and key."""
+        self.cluster.kubectl("create", "namespace", "flux-system")
+        words = ["--context", "lab", "--namespace", "flux-system", "--url", self.host.url("clusters.git")]
+        argv = ["flux", "bootstrap", "git", *words, "--branch", "main", f"--path=clusters/{self.name}/flux"]
+        subprocess.run(argv, cwd=self.repo.root, capture_output=True, check=True)
+        self.repo.git("pull", "-q", "--ff-only", "origin", "main")
 
     # ---- what git and the cluster hold
 
@@ -176,13 +190,13 @@ def begin(name: str, folder: Path, host: Host, cluster: Cluster) -> Lab:
     return lab
 
 
-def under_flux(name: str, folder: Path, host: Host, cluster: Cluster, parts: Sequence[str] = PARTS) -> Lab:
+def under_flux(name: str, folder: Path, host: Host, cluster: Cluster) -> Lab:
     """Go the whole way of `begin`, bootstrap.sh and Flux, until all of the environment is applied."""
     cluster.install({**FLUX_CRDS, **CILIUM_CRDS})
     lab = begin(name, folder, host, cluster)
     lab.bootstrap()
     cluster.start_flux()
-    lab.applied(lab.head, *parts)
+    lab.applied(lab.head, *PARTS)
     return lab
 
 

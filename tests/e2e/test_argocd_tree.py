@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def lab(place: Path, host: Host, cluster: Cluster) -> Lab:
     """What `keyturn init` starts, of which three environments are Argo CD's; a cluster that knows its kinds."""
+    stories.needs("kustomize")
     cluster.install(clusters.ARGOCD_CRDS)
     cluster.kubectl("create", "namespace", "argocd")
     return stories.begin("production", place / "clusters", host, cluster)

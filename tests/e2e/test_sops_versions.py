@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from e2e import programs
+from e2e import programs, stories
 from kit import Ran, Repo
 from rig import SECRET, keyring
 
@@ -22,6 +22,7 @@ FILE = f"clusters/lab-ipsec/{SECRET}"
 @pytest.fixture(scope="module")
 def paths(place: Path) -> dict[str, str]:
     """PATHs, on which sops is the wheel's, or the newest."""
+    stories.needs("sops", "age")
     newest = place / "newest"
     newest.mkdir()
     (newest / "sops").symlink_to(programs.find("sops"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import wire
 from e2e import api, stories
+from e2e import cluster as clusters
 from e2e.stories import NODES
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ PARTS = ("cilium", "demo")
 
 @pytest.fixture(scope="module")
 def lab(place: Path, host: Host, cluster: Cluster) -> Lab:
-    lab = stories.under_flux("lab-wireguard", place / "clusters", host, cluster, PARTS)
+    """A cluster that had no Cilium when Flux took it over, and whose agents have made their keys."""
+    cluster.install({**clusters.FLUX_CRDS, **clusters.CILIUM_CRDS})
+    lab = stories.begin("lab-wireguard", place / "clusters", host, cluster)
+    lab.hand_over()
+    cluster.start_flux()
+    lab.applied(lab.head, *PARTS)
     lab.agents(public_keys=True)
     return lab
 
@@ -46,6 +52,13 @@ def test_no_secret_is_in_git_or_in_the_cluster(lab: Lab) -> None:
     assert secrets == set(lab.releases())
     assert lab.kustomization("secrets") is None
     assert not (lab.repo.root / "clusters/lab-wireguard/secrets").exists()
+
+
+def test_release_is_installed_by_flux_alone(lab: Lab) -> None:
+    (record,) = lab.cluster.api.get(api.RELEASES, "cilium")["status"]["history"]
+
+    assert lab.releases() == ["sh.helm.release.v1.cilium.v1"]
+    assert (record["version"], record["chartVersion"], record["status"]) == (1, "1.16.0", "deployed")
 
 
 def test_values_say_wireguard(lab: Lab) -> None:
