@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from e2e.api import Object
 
 CONTEXT: Final = "lab"
+USERS: Final = {CONTEXT: "system:masters", "auditor": "keyturn-verify"}  # context -> the group of its user
 FLUX: Final = ("source-controller", "kustomize-controller", "helm-controller")
 
 # Module files under tools/ -> a module that they pin, and the folder or file in it that holds CRDs.
@@ -35,7 +36,7 @@ ARGOCD_CRDS: Final = {"crds": ("github.com/argoproj/argo-cd/v3", "manifests/crds
 
 @dataclass
 class Cluster:
-    """What stands around one API server; `kubeconfig` has one context, for a user who may do everything."""
+    """What stands around one API server; `kubeconfig` has a context for each of USERS, the first is the current one."""
 
     servers: servers.Servers
     api: Api
@@ -92,8 +93,8 @@ def running(folder: Path) -> Iterator[Cluster]:
     """Run an empty cluster for as long as the context lasts."""
     with servers.serving(folder) as started:
         store = _start_etcd(started)
-        api = _start_apiserver(started, store)
-        cluster = Cluster(started, api, _kubeconfig(folder / "kubeconfig", api))
+        api = _start_apiserver(started, store, folder / "kubeconfig")
+        cluster = Cluster(started, api, folder / "kubeconfig")
         with cluster.workloads.running():
             yield cluster
 
@@ -110,12 +111,13 @@ def _start_etcd(started: servers.Servers) -> str:
     return clients
 
 
-def _start_apiserver(started: servers.Servers, store: str) -> Api:
+def _start_apiserver(started: servers.Servers, store: str, kubeconfig: Path) -> Api:
     room = started.room("kube-apiserver")
     key = [program("openssl"), "genrsa", "-out", str(room / "accounts.key"), "2048"]
     subprocess.run(key, capture_output=True, check=True)
-    port, token = servers.free_port(), secrets.token_hex(16)
-    (room / "tokens.csv").write_text(f'{token},admin,1,"system:masters"\n', "utf-8")
+    port, tokens = servers.free_port(), {user: secrets.token_hex(16) for user in USERS}
+    lines = [f'{tokens[user]},{user},{user},"{group}"\n' for user, group in USERS.items()]
+    (room / "tokens.csv").write_text("".join(lines), "utf-8")
     argv: list[str | Path] = [
         *(programs.find("kube-apiserver"), f"--etcd-servers={store}", "--bind-address=127.0.0.1"),
         *(f"--secure-port={port}", "--cert-dir=.", "--token-auth-file=tokens.csv", "--authorization-mode=RBAC"),
@@ -124,25 +126,24 @@ def _start_apiserver(started: servers.Servers, store: str) -> Api:
         "--disable-admission-plugins=ServiceAccount",  # nobody makes the accounts: that is the controller manager's
     ]
     started.start("kube-apiserver", argv)
-    api = Api(f"https://127.0.0.1:{port}", token, room / "apiserver.crt")
+    api = Api(f"https://127.0.0.1:{port}", tokens[CONTEXT], room / "apiserver.crt")
+    _write(kubeconfig, api, tokens)
     started.ready("kube-apiserver", lambda: (room / "apiserver.crt").exists() and api.well())
     return api
 
 
-def _kubeconfig(file: Path, api: Api) -> Path:
+def _write(kubeconfig: Path, api: Api, tokens: dict[str, str]) -> None:
+    server = {"server": api.address, "certificate-authority": str(api.authority)}
     text = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": CONTEXT,
-        "clusters": [
-            {"name": CONTEXT, "cluster": {"server": api.address, "certificate-authority": str(api.authority)}}
-        ],
-        "users": [{"name": "admin", "user": {"token": api.token}}],
-        "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": "admin"}}],
+        "clusters": [{"name": "it", "cluster": server}],
+        "users": [{"name": user, "user": {"token": token}} for user, token in tokens.items()],
+        "contexts": [{"name": user, "context": {"cluster": "it", "user": user}} for user in tokens],
     }
-    file.touch(0o600)
-    file.write_text(json.dumps(text), "utf-8")
-    return file
+    kubeconfig.touch(0o600)
+    kubeconfig.write_text(json.dumps(text), "utf-8")
 
 
 class Workloads:

@@ -135,6 +135,17 @@ def test_verify_holds_once_the_agents_show_the_key(flux: Lab) -> None:
     assert late == {**early, "ciliumnodes/key": True}
 
 
+def test_auditor_can_verify_with_the_rights_that_keyturn_prints_and_not_without(flux: Lab) -> None:
+    words = ("verify", "lab-ipsec", "--no-exec", "--context", "auditor")
+    before = flux.keyturn(*words, code=3)
+    printed = flux.keyturn("engine", "rbac", "lab-ipsec", "--no-exec").out
+
+    flux.cluster.kubectl("apply", "--server-side", "-f", "-", given=printed)
+
+    assert "auditor may not get configmaps in namespace kube-system; keyturn engine rbac prints" in before.err
+    assert flux.keyturn(*words).out == flux.keyturn(*words[:3]).out
+
+
 def test_change_of_values_alone_upgrades_the_release(flux: Lab) -> None:
     before = flux.releases()
     text = flux.repo.read("environments/lab-ipsec.yaml")
