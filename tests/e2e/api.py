@@ -69,9 +69,8 @@ class Api:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": form}
         request = urllib.request.Request(self.address + path, data, headers, method=method)  # noqa: S310 -- loopback
-        context = ssl.create_default_context(cafile=self.authority)
         try:
-            with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310 -- loopback
+            with self._opener().open(request, timeout=30) as answer:
                 return dict(json.load(answer))
         except urllib.error.HTTPError as error:
             with error:
@@ -107,13 +106,17 @@ class Api:
 
     def well(self) -> bool:
         """Tell whether it serves."""
-        request = urllib.request.Request(self.address + "/readyz", headers={"Authorization": f"Bearer {self.token}"})  # noqa: S310 -- loopback
+        headers = {"Authorization": f"Bearer {self.token}"}
+        request = urllib.request.Request(self.address + "/readyz", headers=headers)  # noqa: S310 -- loopback
         try:
-            context = ssl.create_default_context(cafile=self.authority)
-            with urllib.request.urlopen(request, timeout=10, context=context) as answer:  # noqa: S310 -- loopback
+            with self._opener().open(request, timeout=10) as answer:
                 return bool(answer.status == 200)
-        except (OSError, ssl.SSLError):  # of the first, URLError and HTTPError are kinds
+        except OSError:  # a refusal, of the server or of TLS, is one too
             return False
+
+    def _opener(self) -> urllib.request.OpenerDirector:
+        secure = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=self.authority))
+        return urllib.request.build_opener(urllib.request.ProxyHandler({}), secure)  # loopback is behind no proxy
 
 
 def ready(one: Object | None) -> bool:

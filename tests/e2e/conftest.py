@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,17 +13,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 import turned
-from e2e import cluster as clusters
-from e2e import hosting, programs, servers, stories
+from e2e import controlplane, hosting, programs, servers, stories
 from kit import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from e2e.cluster import Cluster
+    from e2e.controlplane import Cluster
     from e2e.hosting import Host
 
-OWN = ("age", "age-keygen", "helm", "kustomize", "wireguard-go")  # the sops on PATH is the one that pip brings
+KEPT = re.compile(r"PATH|TMPDIR|LANG|LC_.*|TERM|CI|USER|LOGNAME|PYTEST_.*|PYTHON.*")  # of the caller's variables
 broken: dict[str, str] = {}  # story -> the test at which it broke off
 
 
@@ -31,6 +31,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.failed:
         broken.setdefault(item.path.stem, item.name)
+        cluster = getattr(item, "funcargs", {}).get("cluster")
+        if isinstance(cluster, controlplane.Cluster):
+            for name in cluster.servers.running:
+                report.sections.append((f"the last words of {name}", cluster.servers.last_words(name)))
     return report
 
 
@@ -51,12 +55,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def scratch() -> Iterator[Path]:
     """A folder that is gone when this process is, whatever happens to it."""
     folder = Path(tempfile.mkdtemp(prefix="keyturn-e2e-"))
-    words: list[str | Path] = [sys.executable, servers.LEASH, str(2 * servers.LIFE), folder, "sleep", "infinity"]
+    words: list[str | Path] = [sys.executable, servers.LEASH, str(2 * servers.LIFE), folder]
     with subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True) as leash:
         yield folder
         assert leash.stdin is not None
         leash.stdin.close()
-        leash.wait(60)
+        leash.wait(servers.END)
     assert not folder.exists()
 
 
@@ -73,14 +77,14 @@ def person(place: Path) -> Iterator[Path]:
     """An empty HOME, no credentials, and a PATH with keyturn, what was built, and the stand-in for `flux bootstrap`."""
     own = place / "bin"
     own.mkdir()
-    for name in OWN:
-        if found := programs.built(name):
-            (own / name).symlink_to(found)
+    for file in programs.all_built():
+        if file.name != "sops":  # the one on PATH is the one that pip brings
+            (own / file.name).symlink_to(file)
     shutil.copy2(Path(__file__).parent / "flux-bootstrap", own / "flux")
     home = turned.person(place / "home")
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("SOPS_", "GIT_", "XDG_", "KUBE")):
+            if not KEPT.fullmatch(name):  # of Helm, sops, git or a proxy: none may lead away from the story
                 patch.delenv(name)
         patch.setenv("HOME", str(home))
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -99,10 +103,10 @@ def home(person: Path) -> Path:
 def cluster(place: Path, person: Path) -> Iterator[Cluster]:
     """An API server of the story's own."""
     del person  # whose PATH and HOME it runs in
-    stories.needs("etcd", "kube-apiserver", *clusters.FLUX, "helm")
+    stories.needs("etcd", "kube-apiserver")
     folder = place / "cluster"
     folder.mkdir()
-    with clusters.running(folder) as started, pytest.MonkeyPatch.context() as patch:
+    with controlplane.running(folder) as started, pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(started.kubeconfig))
         yield started
 

@@ -111,7 +111,8 @@ class Handler(BaseHTTPRequestHandler):
             "PATH_INFO": path,
             "QUERY_STRING": query,
         }
-        done = subprocess.run(["git", "http-backend"], input=self._body(), env=env, capture_output=True, check=False)
+        argv = ["git", "http-backend"]
+        done = subprocess.run(argv, input=self._body(), env=env, capture_output=True, timeout=60, check=False)
         head, _, body = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
         status = headers.pop("Status", "200 OK" if head else "500 no answer")

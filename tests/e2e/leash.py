@@ -1,6 +1,6 @@
 """Runs one program for as long as whoever started it lives, and then takes its folder away.
 
-    python leash.py SECONDS FOLDER PROGRAM [ARGUMENT]...
+    python leash.py SECONDS FOLDER [PROGRAM [ARGUMENT]...]
 
 The program and all that it started end when stdin ends, which the death of the other side does too, when the time is
 over, on a signal, or with the program itself.  Whatever it was, FOLDER is gone afterwards.
@@ -17,7 +17,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import NoReturn
 
 PATIENCE = 20  # seconds for a program to end by itself
 
@@ -54,32 +53,31 @@ def _remove(folder: str) -> None:
         time.sleep(0.2)
 
 
-def _until_stdin_ends() -> None:
-    while os.read(0, 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _stop(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt(number, frame)
-
-
 def main() -> int:
     seconds, folder, *argv = sys.argv[1:]
-    signal.signal(signal.SIGTERM, _stop)
-    code = 1
+    ended, deadline = threading.Event(), time.monotonic() + float(seconds)
+
+    def read_to_the_end() -> None:
+        while os.read(0, 4096):
+            pass
+        ended.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: ended.set())
+    started = None
     try:
-        started = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
-        threading.Thread(target=_until_stdin_ends, daemon=True).start()
-        try:
-            code = started.wait(float(seconds))
-        except (KeyboardInterrupt, subprocess.TimeoutExpired):
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        finally:
-            _end(started)
+        # Nothing breaks off what follows: a signal sets the event, and no more.
+        if argv:
+            started = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
+        threading.Thread(target=read_to_the_end, daemon=True).start()
+        while not ended.wait(0.1) and time.monotonic() < deadline:
+            if started is not None and started.poll() is not None:
+                break
     finally:
+        if started is not None:
+            _end(started)
         _remove(folder)
-    return code
+    return started.returncode if started is not None else 0
 
 
 if __name__ == "__main__":

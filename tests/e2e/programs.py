@@ -11,30 +11,42 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 TOOLS: Final = Path(__file__).parent / "tools"
-BUILDS: Final = (  # the longest first: what they share is compiled then
-    *("kube-apiserver", "kustomize-controller", "source-controller", "helm-controller"),
-    *("sops", "helm", "kustomize", "etcd", "wireguard-go", "age"),
+READ: Final = "crds"  # the one folder whose modules are read and not built
+LONGEST: Final = ("kube-apiserver", "kustomize-controller", "source-controller", "helm-controller", "sops", "helm")
+BUILDS: Final = sorted(  # the longest first: what they share is compiled then
+    (file.parent.name for file in TOOLS.glob("*/go.mod") if file.parent.name != READ),
+    key=lambda name: (LONGEST.index(name) if name in LONGEST else len(LONGEST), name),
 )
 ELSEWHERE: Final = {
     "kubectl": ["version", "--client"],
     "sops of pip": ["--disable-version-check", "--version"],
     "git": ["--version"],
-    "ksops": ["--version"],
+    "openssl": ["version"],
+    "tcpdump": ["--version"],
 }
-NAMES: Final = {"server": "etcd", "v3": "etcd", "v4": "helm", "v5": "kustomize", "wireguard": "wireguard-go"}
+# The last word of a package's path, where it is not the program's name.
+NAMES: Final = {
+    "v3": "etcd",
+    "v4": "helm",
+    "v5": "kustomize",
+    "wireguard": "wireguard-go",
+    "kustomize-sops": "ksops",
+}
 LIMIT: Final = 45 * 60  # seconds for one program, on a machine that does something else as well
 LEAST: Final = (1, 26, 3)  # the newest `go` line of a go.mod under tools/
 
 
 AROUND: Final = dict(os.environ)  # tests change HOME, and Go's caches are below the user's
+HOME: Final = Path.home()
 
 
 class FailedError(Exception):
@@ -43,7 +55,7 @@ class FailedError(Exception):
 
 def kept() -> Path:
     """Return the folder of all builds: $KEYTURN_E2E, else in the user's cache."""
-    cache = Path(AROUND.get("XDG_CACHE_HOME") or Path(AROUND["HOME"]) / ".cache")
+    cache = Path(AROUND.get("XDG_CACHE_HOME") or HOME / ".cache")
     return Path(AROUND.get("KEYTURN_E2E") or cache / "keyturn" / "e2e")
 
 
@@ -81,7 +93,7 @@ def go() -> str:
 
 def environment() -> dict[str, str]:
     """Return the environment of every build: no C compiler, and no setting of the user's that would change a build."""
-    taken = {"GOFLAGS", "GOWORK", "GO111MODULE", "GOEXPERIMENT", "CGO_ENABLED"}
+    taken = {"GOFLAGS", "GOWORK", "GO111MODULE", "GOEXPERIMENT", "GOOS", "GOARCH", "CGO_ENABLED"}
     kept_as_is = {name: value for name, value in AROUND.items() if name not in taken}
     return {**kept_as_is, "GOFLAGS": "-mod=readonly -buildvcs=false -trimpath", "GOWORK": "off", "CGO_ENABLED": "0"}
 
@@ -105,9 +117,14 @@ def build(name: str) -> Path:
     return target
 
 
+def all_built() -> list[Path]:
+    """Return the paths of every program that was built."""
+    return [file for name in BUILDS for file in sorted(folder(name).glob("*"))]
+
+
 def built(name: str) -> Path | None:
     """Return the path of a program, where it was built."""
-    return next((one / name for one in map(folder, BUILDS) if (one / name).exists()), None)
+    return next((file for file in all_built() if file.name == name), None)
 
 
 def find(name: str) -> Path:
@@ -119,13 +136,15 @@ def find(name: str) -> Path:
 
 
 def versions() -> dict[str, str]:
-    """Return what was built and from which version, and the programs that come from elsewhere."""
+    """Return what was built and from which version, what is read of others, and what comes from elsewhere."""
     told = {name: version(name) if folder(name).is_dir() else "not built" for name in BUILDS}
+    modules = re.findall(r"(?m)^\s+[^/\s]+/[^/\s]+/([^/\s]+)\S* (v\S+)$", (TOOLS / READ / "go.mod").read_text("utf-8"))
+    told |= {f"CRDs of {name}": number for name, number in modules}
     for name, words in ELSEWHERE.items():
         beside = os.pathsep.join([str(Path(sys.executable).parent), AROUND.get("PATH", "")])
         path = shutil.which(name.split()[0], path=beside)
         said = subprocess.run([path, *words], capture_output=True, text=True, check=False).stdout if path else "missing"
-        told[name] = " ".join(said.split()[:6])
+        told[name] = said.partition("\n")[0]
     return told
 
 
@@ -145,16 +164,32 @@ def _number(found: str) -> tuple[int, ...]:
 
 
 def _run(argv: list[str], cwd: Path) -> str:
-    try:
-        done = subprocess.run(
-            argv, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=LIMIT, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise FailedError(f"not done within {LIMIT // 60} min") from error
-    if done.returncode:
-        words = done.stderr.strip().splitlines()[-8:]
-        raise FailedError("\n".join(words) or f"exit code {done.returncode}")
-    return done.stdout
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        argv, cwd=cwd, env=environment(), stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as started:
+        try:
+            out, err = started.communicate(timeout=LIMIT)
+        except BaseException as error:
+            os.killpg(started.pid, signal.SIGKILL)  # go, and each compiler that it runs
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise FailedError(f"not done within {LIMIT // 60} min") from error
+            raise
+    if started.returncode:
+        words = err.strip().splitlines()[-8:]
+        raise FailedError("\n".join(words) or f"exit code {started.returncode}")
+    return out
+
+
+def _sweep() -> None:
+    """Remove what a build that was killed has left."""
+    for left in kept().glob(".*"):
+        if time.time() - left.stat().st_mtime > LIMIT:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _stop(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def main() -> int:
@@ -171,6 +206,8 @@ def main() -> int:
         return 1
     if asked.have_go:
         return 0
+    signal.signal(signal.SIGTERM, _stop)
+    _sweep()
     for name in BUILDS:
         if folder(name).is_dir():
             continue

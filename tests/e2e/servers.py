@@ -14,12 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from e2e import leash
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is behind no proxy
 LEASH: Final = Path(__file__).parent / "leash.py"
 LIFE: Final = 30 * 60  # seconds that a server may live, whatever happens
 START: Final = 240  # seconds to be ready, on a machine that does something else as well
+END: Final = 6 * leash.PATIENCE  # seconds: a leash's own patience, as often as it may need it
 PATIENCE: Final = 120  # seconds for what a controller does within one
 
 
@@ -42,7 +46,7 @@ def until(
 def answers(url: str) -> bool:
     """Tell whether somebody says "ok" there."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 -- loopback
+        with DIRECT.open(url, timeout=5) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
@@ -95,13 +99,18 @@ class Servers:
         return "\n".join(self.log(name).read_text("utf-8", "replace").splitlines()[-lines:])
 
     def end(self) -> None:
-        """End all of them, the last first, and see that nothing is left of them."""
-        for name, leash in reversed(self.running.items()):
-            assert leash.stdin is not None
-            leash.stdin.close()
-            leash.wait(60)
-            assert not (self.folder / name).exists()
+        """End all of them, and see that nothing is left of them."""
+        for one in self.running.values():
+            assert one.stdin is not None
+            one.stdin.close()
+        left = []
+        for name, one in self.running.items():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                one.wait(END)
+            if one.returncode is None or (self.folder / name).exists():
+                left.append(name)
         self.running.clear()
+        assert left == [], f"not ended, or not removed: {left}"
 
 
 @contextlib.contextmanager

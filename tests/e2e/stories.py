@@ -6,14 +6,14 @@ import base64
 import json
 import os
 import subprocess
-import sys
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import turned
 from e2e import api, programs, servers
-from e2e.cluster import CILIUM_CRDS, FLUX_CRDS
+from e2e.controlplane import CILIUM_CRDS, FLUX, FLUX_CRDS
 from kit import Ran, Repo, missing
 from rig import SECRET
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from e2e.api import Object
-    from e2e.cluster import Cluster
+    from e2e.controlplane import Cluster
     from e2e.hosting import Host
 
 PARTS: Final = ("secrets", "cilium", "demo")
@@ -33,7 +33,7 @@ def needs(*names: str) -> None:
     """Skip a story where one of these could not be built, or fail it where CI is set."""
     for name in names:
         if programs.built(name) is None:
-            missing(f"{name} {programs.version(name)}, which make e2e could not build,")
+            missing(f"{name} {programs.version(name)}, which `make e2e` builds,")
 
 
 @dataclass
@@ -53,12 +53,6 @@ class Lab:
         assert ran.code == code, (words, ran)
         return ran
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """Run keyturn beside the test."""
-        argv = [sys.executable, "-m", "generator", *words]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(argv, cwd=self.repo.root, stdout=pipe, stderr=pipe, text=True)
-
     def publish(self, message: str, *, ago: timedelta = turned.NO_AGE) -> str:
         """Commit all, push, and return the commit."""
         commit = turned.commit(self.repo, message, ago=ago)
@@ -69,7 +63,9 @@ class Lab:
         """Run the environment's bootstrap.sh against the cluster."""
         script = ["sh", f"clusters/{self.name}/bootstrap.sh"]
         env = {**os.environ, "KUBE_CONTEXT": "lab"}
-        done = subprocess.run(script, cwd=self.repo.root, env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            script, cwd=self.repo.root, env=env, capture_output=True, text=True, timeout=servers.START, check=False
+        )
         assert done.returncode == 0, done.stderr
         self.repo.git("pull", "-q", "--ff-only", "origin", "main")
         return Ran(done.returncode, done.stdout, done.stderr)
@@ -79,7 +75,7 @@ class Lab:
         self.cluster.kubectl("create", "namespace", "flux-system")
         words = ["--context", "lab", "--namespace", "flux-system", "--url", self.host.url("clusters.git")]
         argv = ["flux", "bootstrap", "git", *words, "--branch", "main", f"--path=clusters/{self.name}/flux"]
-        subprocess.run(argv, cwd=self.repo.root, capture_output=True, check=True)
+        subprocess.run(argv, cwd=self.repo.root, capture_output=True, timeout=servers.PATIENCE, check=True)
         self.repo.git("pull", "-q", "--ff-only", "origin", "main")
 
     # ---- what git and the cluster hold
@@ -145,6 +141,11 @@ class Lab:
     def _why(self, part: str) -> str:
         return api.why(self.kustomization(part))
 
+    def retry(self, part: str) -> None:
+        """Have Flux try a Kustomization again now, as `flux reconcile kustomization` does."""
+        annotations = {"reconcile.fluxcd.io/requestedAt": str(time.monotonic())}
+        self.cluster.api.patch(api.kustomization(), f"{self.name}-{part}", {"metadata": {"annotations": annotations}})
+
     def flux_says(self, part: str, words: str) -> None:
         """Wait until Flux says that about a Kustomization."""
         servers.until(
@@ -192,6 +193,7 @@ def begin(name: str, folder: Path, host: Host, cluster: Cluster) -> Lab:
 
 def under_flux(name: str, folder: Path, host: Host, cluster: Cluster) -> Lab:
     """Go the whole way of `begin`, bootstrap.sh and Flux, until all of the environment is applied."""
+    needs(*FLUX, "helm")
     cluster.install({**FLUX_CRDS, **CILIUM_CRDS})
     lab = begin(name, folder, host, cluster)
     lab.bootstrap()

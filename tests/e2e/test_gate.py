@@ -11,7 +11,7 @@ import pyrage
 import pytest
 import rig
 import turned
-from e2e import stories
+from e2e import api, stories
 from e2e.stories import PARTS
 from kit import Repo
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from e2e.cluster import Cluster
+    from e2e.controlplane import Cluster
     from e2e.hosting import Host
     from e2e.stories import Lab
 
@@ -73,6 +73,9 @@ def test_tampered_id_which_flux_takes_since_it_checks_no_mac(lab: Lab) -> None:
     assert stopped(lab) == ({"tampered", "same-key"}, {"same-key"})
     with pushed(lab) as commit:
         lab.applied(commit, "secrets")
+        found = lab.cluster.api.get(api.SECRETS, "cilium-ipsec-keys")
+        assert found["metadata"]["annotations"]["keyturn/key-id"] == "2"
+        assert lab.line_in_cluster.startswith("1+ ")
 
 
 def test_secret_encrypted_for_a_stranger(lab: Lab) -> None:

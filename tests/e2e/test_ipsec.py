@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from e2e import api, servers, stories
-from e2e import cluster as clusters
+from e2e import api, controlplane, servers, stories
 from e2e.stories import PARTS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2e.cluster import Cluster
+    from e2e.controlplane import Cluster
     from e2e.hosting import Host
     from e2e.stories import Lab
 
@@ -23,7 +22,8 @@ VALUES = "clusters/lab-ipsec/cilium/values.yaml"
 @pytest.fixture(scope="module")
 def lab(place: Path, host: Host, cluster: Cluster) -> Lab:
     """The README's lab, rendered, committed and pushed, and a cluster that knows Flux's and Cilium's kinds."""
-    cluster.install({**clusters.FLUX_CRDS, **clusters.CILIUM_CRDS})
+    stories.needs(*controlplane.FLUX, "helm")
+    cluster.install({**controlplane.FLUX_CRDS, **controlplane.CILIUM_CRDS})
     return stories.begin("lab-ipsec", place / "clusters", host, cluster)
 
 
@@ -36,10 +36,27 @@ def by_hand(lab: Lab) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def flux(lab: Lab, by_hand: dict[str, Any]) -> Lab:
-    """The lab once Flux has applied all of it."""
+def keyless(lab: Lab, by_hand: dict[str, Any]) -> dict[str, Any]:
+    """What Flux says without its decryption key, in a cluster that has lost the Secret too; then it gets the key."""
     del by_hand
+    kind = api.Kind("", "secrets", "flux-system")
+    given = lab.cluster.api.get(kind, "sops-age")
+    lab.cluster.api.delete(kind, "sops-age")
+    lab.cluster.api.delete(api.SECRETS, "cilium-ipsec-keys")
     lab.cluster.start_flux()
+    lab.flux_says("secrets", "sops-age")
+    lab.flux_says("cilium", "dependency 'flux-system/lab-ipsec-secrets'")
+    lab.flux_says("demo", "dependency 'flux-system/lab-ipsec-cilium'")
+    found = {"release": lab.cluster.api.find(api.RELEASES, "cilium")}
+    lab.cluster.api.create(kind, {"metadata": {"name": "sops-age"}, "data": given["data"]})
+    lab.retry("secrets")
+    return found
+
+
+@pytest.fixture(scope="module")
+def flux(lab: Lab, keyless: dict[str, Any]) -> Lab:
+    """The lab once Flux has applied all of it."""
+    del keyless
     lab.applied(lab.head, *PARTS)
     return lab
 
@@ -73,6 +90,10 @@ def test_second_bootstrap_does_no_harm(lab: Lab, by_hand: dict[str, Any]) -> Non
 
     assert lab.cluster.api.get(api.DAEMONSETS, "cilium")["metadata"]["uid"] == by_hand["uid"]
     assert lab.line_in_cluster == lab.line
+
+
+def test_cilium_and_demo_wait_for_a_secret_that_cannot_be_decrypted(keyless: dict[str, Any]) -> None:
+    assert keyless["release"] is None
 
 
 def test_flux_applies_secrets_then_cilium_then_demo(flux: Lab) -> None:

@@ -58,6 +58,18 @@ def test_run_that_is_killed_leaves_neither_programs_nor_folders(folder: Path, nu
     servers.until(partial(gone, folder, pids), "all of it is gone", 30)
 
 
+def test_leash_whose_other_end_is_gone_from_the_start_leaves_nothing(folder: Path) -> None:
+    for number in range(12):
+        room = folder / f"room-{number}"
+        room.mkdir()
+        script = f"echo $$ > {folder}/pid-{number}; exec sleep 300"
+        argv: list[str | Path] = [sys.executable, servers.LEASH, "60", room, "sh", "-c", script]
+        subprocess.run(argv, stdin=subprocess.DEVNULL, check=False, timeout=60)
+
+    pids = [int(file.read_text("utf-8")) for file in folder.glob("pid-*") if file.stat().st_size]
+    servers.until(lambda: gone(folder, pids) and not [*folder.glob("room-*")], "all of it is gone", 30)
+
+
 def test_capture_that_is_killed_leaves_no_network(place: Path) -> None:
     words = "import time, wire\nwith wire.two_nodes() as nodes:\n    print(nodes.here, nodes.there, flush=True)\n"
     argv = [sys.executable, "-c", f"{words}    nodes.run(nodes.here, 'sleep', '300')\n"]

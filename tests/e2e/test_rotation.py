@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from typing import TYPE_CHECKING
 
 import pytest
+import screen
 import turned
 from e2e import servers, stories
 from e2e.stories import NODES, PARTS
@@ -15,13 +15,12 @@ from e2e.stories import NODES, PARTS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2e.cluster import Cluster
+    from e2e.controlplane import Cluster
     from e2e.hosting import Host
     from e2e.stories import Lab
     from kit import Ran
 
 BRANCH = "keyturn/rotate-lab-ipsec-2"
-LOOKS = 4  # seconds: by then, who waits has looked again
 
 
 @pytest.fixture(scope="module")
@@ -90,16 +89,19 @@ def nodes(lab: Lab, code: int) -> tuple[list[str], str]:
 
 
 def test_verify_waits_until_the_last_node_has_moved(merged: Lab) -> None:
-    waiting = merged.start("verify", merged.name, "--no-exec", "--wait", "5m")
-    for count, node in enumerate(NODES):
+    words = screen.keyturn("verify", merged.name, "--no-exec", "--wait", "10m")
+    waiting = screen.Terminal(merged.repo.root, words, {}, piped="out")
+    waiting.wait_for("0 of 4 nodes show key 2", servers.PATIENCE)
+    for count, node in enumerate(NODES, start=1):
         failing, seen = nodes(merged, code=1)
         assert failing == ["ciliumnodes/key"]
-        assert f"{count} of 4 nodes; not yet: " in seen
-        time.sleep(LOOKS)
-        assert waiting.poll() is None
+        assert f"{count - 1} of 4 nodes; not yet: " in seen
+        assert waiting.process.poll() is None
         merged.moves(node, 2)
+        waiting.wait_for(f"{node} shows key 2 ({count} of 4)", servers.PATIENCE)  # it has looked since
 
-    out, err = waiting.communicate(timeout=servers.PATIENCE)
+    ended = waiting.end()
 
-    assert waiting.returncode == 0, (out, err)
+    assert ended.code == 0
+    assert ended.sent.splitlines()[-1].endswith("hold, 1 not judged")
     assert nodes(merged, code=0) == ([], "4 nodes, each of them")

@@ -22,7 +22,7 @@ FILE = f"clusters/lab-ipsec/{SECRET}"
 @pytest.fixture(scope="module")
 def paths(place: Path) -> dict[str, str]:
     """PATHs, on which sops is the wheel's, or the newest."""
-    stories.needs("sops", "age")
+    stories.needs("sops")
     newest = place / "newest"
     newest.mkdir()
     (newest / "sops").symlink_to(programs.find("sops"))
@@ -58,7 +58,7 @@ def line(repo: Repo, path: str) -> str:
 
 
 def test_these_are_two_versions(repo: Repo, paths: dict[str, str]) -> None:
-    assert version(repo, paths["wheel"]) < version(repo, paths["newest"])
+    assert version(repo, paths["wheel"]) != version(repo, paths["newest"])
 
 
 @pytest.mark.parametrize(("writer", "reader"), [("wheel", "newest"), ("newest", "wheel")])
@@ -80,6 +80,7 @@ def test_what_one_wrote_the_other_reads_proves_and_rotates(
 
 
 def test_identity_that_keyturn_makes_is_one_of_age(repo: Repo, paths: dict[str, str], home: Path) -> None:
+    stories.needs("age")
     run(repo, paths["wheel"], "init")
     run(repo, paths["wheel"], "render", "--new-identity")
     (told,) = yaml.safe_load(repo.read(FILE))["sops"]["age"]

@@ -6,13 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from e2e import api, servers, stories
 from e2e.stories import PARTS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2e.cluster import Cluster
+    from e2e.controlplane import Cluster
     from e2e.hosting import Host
     from e2e.stories import Lab
 
@@ -24,8 +25,11 @@ def lab(place: Path, host: Host, cluster: Cluster) -> Lab:
 
 def standing(lab: Lab) -> dict[str, str]:
     """What carries the network in the cluster, and who each of it is."""
+    release = lab.cluster.api.get(api.RELEASES, "cilium")
+    assert api.ready(release)
     found = {
-        "HelmRelease": lab.cluster.api.get(api.RELEASES, "cilium"),
+        "HelmRelease": release,
+        "values": lab.cluster.api.get(api.CONFIGMAPS, release["spec"]["valuesFrom"][0]["name"]),
         "HelmRepository": lab.cluster.api.get(api.Kind("source", "helmrepositories", "kube-system"), "cilium"),
         "Secret": lab.cluster.api.get(api.SECRETS, "cilium-ipsec-keys"),
         "ConfigMap": lab.cluster.api.get(api.CONFIGMAPS, "cilium-config"),
@@ -54,23 +58,51 @@ def _gone(lab: Lab, part: str) -> bool:
     return lab.kustomization(part) is None
 
 
+def rewrite(lab: Lab, part: str, control: str, *, resources: bool) -> None:
+    """Have a Kustomization's folder make a ConfigMap `<control>-<part>` too, and list its resources, or none."""
+    path = f"clusters/lab-ipsec/{part}/kustomization.yaml"
+    found = yaml.safe_load(lab.repo.read(path))
+    unguarded = {"namespace": "kube-system", "literals": ["a=b"], "options": {"disableNameSuffixHash": True}}
+    values = [one for one in found.get("configMapGenerator", []) if one["name"] == "cilium-values"]
+    found["configMapGenerator"] = [*values, {"name": f"{control}-{part}", **unguarded}]
+    found["resources"] = found["resources"] if resources else []
+    lab.repo.write(path, yaml.safe_dump(found))
+
+
+def test_objects_that_leave_their_kustomization_are_not_pruned(lab: Lab) -> None:
+    before, parts = standing(lab), ("secrets", "cilium")
+    for control, resources in (("old", True), ("new", False)):
+        for part in parts:
+            rewrite(lab, part, control, resources=resources)
+        commit = lab.publish(f"somebody's own folders, with a {control} object")
+        lab.reads(commit)
+        lab.applied(commit, *parts)
+        assert lab.cluster.api.find(api.CONFIGMAPS, f"{control}-cilium") is not None
+
+    assert [lab.cluster.api.find(api.CONFIGMAPS, f"old-{part}") for part in parts] == [None, None]  # so Flux did prune
+    assert (standing(lab), lab.line_in_cluster) == (before, lab.line)
+
+    lab.repo.git("revert", "--no-edit", "HEAD", "HEAD^")
+    lab.repo.git("push", "-q", "origin", "main")
+    lab.reads(lab.head)
+    lab.applied(lab.head, *PARTS)
+
+
 def test_environment_that_leaves_git_leaves_its_network_and_its_key(lab: Lab) -> None:
     before, releases, line = standing(lab), lab.releases(), lab.line
     (lab.repo.root / "environments/lab-ipsec.yaml").unlink()
     lab.keyturn("render")
-    assert not (lab.repo.root / "clusters/lab-ipsec/flux/secrets.yaml").exists()
-
-    leave(lab, "lab-ipsec: leaves")
     lab.keyturn("retire", "lab-ipsec")
-    leave(lab, "lab-ipsec: its Secret leaves git")
+    assert not (lab.repo.root / "clusters/lab-ipsec/secrets").exists()
 
-    assert not (lab.repo.root / lab.secret).exists()
+    leave(lab, "lab-ipsec: leaves git, with its Secret")
+
     assert (standing(lab), lab.releases(), lab.line_in_cluster) == (before, releases, line)
 
 
 def test_environment_that_comes_back_is_taken_up_again(lab: Lab) -> None:
     before = standing(lab)
-    lab.repo.git("revert", "--no-edit", "HEAD", "HEAD^")
+    lab.repo.git("revert", "--no-edit", "HEAD")
     lab.repo.git("push", "-q", "origin", "main")
 
     lab.reads(lab.head)

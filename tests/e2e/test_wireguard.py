@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import wire
-from e2e import api, stories
-from e2e import cluster as clusters
+from e2e import api, controlplane, stories
 from e2e.stories import NODES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2e.cluster import Cluster
+    from e2e.controlplane import Cluster
     from e2e.hosting import Host
     from e2e.stories import Lab
 
@@ -30,7 +29,8 @@ PARTS = ("cilium", "demo")
 @pytest.fixture(scope="module")
 def lab(place: Path, host: Host, cluster: Cluster) -> Lab:
     """A cluster that had no Cilium when Flux took it over, and whose agents have made their keys."""
-    cluster.install({**clusters.FLUX_CRDS, **clusters.CILIUM_CRDS})
+    stories.needs(*controlplane.FLUX)
+    cluster.install({**controlplane.FLUX_CRDS, **controlplane.CILIUM_CRDS})
     lab = stories.begin("lab-wireguard", place / "clusters", host, cluster)
     lab.hand_over()
     cluster.start_flux()
@@ -42,6 +42,7 @@ def lab(place: Path, host: Host, cluster: Cluster) -> Lab:
 @pytest.fixture(scope="module")
 def captures(place: Path) -> Path:
     """What tcpdump on a node caught of real WireGuard between two network namespaces, and of clear traffic."""
+    stories.needs("wireguard-go")
     return wire.captures(place)
 
 
