@@ -43,8 +43,6 @@ NAMES: Final = {
 }
 LIMIT: Final = 45 * 60  # seconds for one program, on a machine that does something else as well
 LEAST: Final = (1, 26, 3)  # the newest `go` line of a go.mod under tools/
-
-
 AROUND: Final = dict(os.environ)  # tests change HOME, and Go's caches are below the user's
 HOME: Final = Path.home()
 
@@ -223,4 +221,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
