@@ -241,6 +241,15 @@ def test_rendered_repository_is_not_started_again(repo: Repo) -> None:
     assert rig.standing(repo.root) == before
 
 
+def test_what_stands_in_the_folder_is_told_in_order_on_any_disk(repo: Repo) -> None:
+    for number in reversed(range(9)):
+        repo.write(f"{number}/file", "mine\n")
+
+    ran = init(repo.root)
+
+    assert f"{repo.root} is not empty: 0/file, 1/file, 2/file and more; " in ran.err
+
+
 def test_file_is_no_folder(repo: Repo) -> None:
     file = repo.write("file", "mine\n")
 

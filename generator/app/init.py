@@ -177,7 +177,7 @@ def _walk(root: Path, below: str = "") -> Iterator[str]:
     if not root.exists():
         return
     with os.scandir(root / below) as entries:
-        for entry in entries:
+        for entry in sorted(entries, key=lambda one: one.name):  # one folder is told in the same words everywhere
             path = f"{below}{entry.name}"
             if path in _MINE:
                 continue
