@@ -242,7 +242,7 @@ def test_rendered_repository_is_not_started_again(repo: Repo) -> None:
 
 
 def test_what_stands_in_the_folder_is_told_in_order_on_any_disk(repo: Repo) -> None:
-    for number in reversed(range(9)):
+    for number in range(9):
         repo.write(f"{number}/file", "mine\n")
 
     ran = init(repo.root)
