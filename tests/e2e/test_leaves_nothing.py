@@ -70,6 +70,28 @@ def test_leash_whose_other_end_is_gone_from_the_start_leaves_nothing(folder: Pat
     servers.until(lambda: gone(folder, pids) and not [*folder.glob("room-*")], "all of it is gone", 30)
 
 
+@pytest.mark.parametrize("folder", ["", "/", "/tmp", "room", "/tmp/room/.."])  # noqa: S108 -- they are refused
+def test_leash_refuses_a_folder_that_could_be_anybody_s(folder: str) -> None:
+    argv = [sys.executable, str(servers.LEASH), "60", folder, "true"]
+
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (1, f"leash: {folder!r} is no folder of a program's own\n")
+
+
+def test_leash_lets_a_program_of_a_folder_with_a_longer_name_live(folder: Path) -> None:
+    room, other = folder / "room", folder / "room-2"
+    for one in (room, other):
+        one.mkdir()
+    with subprocess.Popen(["sleep", "300"], env={**os.environ, "HOME": str(other)}) as beside:
+        argv = [sys.executable, str(servers.LEASH), "60", str(room)]
+        subprocess.run(argv, stdin=subprocess.DEVNULL, timeout=60, check=False)
+        lives = beside.poll() is None
+        beside.kill()
+
+    assert (lives, room.exists(), other.exists()) == (True, False, True)
+
+
 def test_capture_that_is_killed_leaves_no_network(place: Path) -> None:
     words = "import time, wire\nwith wire.two_nodes() as nodes:\n    print(nodes.here, nodes.there, flush=True)\n"
     argv = [sys.executable, "-c", f"{words}    nodes.run(nodes.here, 'sleep', '300')\n"]
